@@ -1,0 +1,57 @@
+# Everything starts here: `make demo`, `make test`. Each target sets up what it needs in .venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+HOME_DIR ?= demo-home
+
+# A machine on which the NVIDIA driver lists a GPU gets TensorFlow with CUDA, any other the CPU build.
+BUILD  := $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo gpu || echo cpu)
+STAMP  := $(VENV)/.installed-$(BUILD)
+
+.PHONY: install demo test test-all check bench lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo      a phantom cohort, a study on it, and where to look next (minutes)"
+	@echo "make test      the tests;  make test-all  the slow ones too"
+	@echo "make check     lint, format, types, import contracts"
+	@echo "make bench     the benchmarks;  make lock  pin the dependencies anew"
+
+install: $(STAMP)
+
+$(STAMP): requirements/$(BUILD).txt setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "radsearch needs Python 3.11 or later, but $(PYTHON) is older; name another with PYTHON=..." >&2; exit 1; }
+	@echo "Setting up $(VENV) with the $(BUILD) build of TensorFlow (a few minutes the first time)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/$(BUILD).txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: install
+	@true
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/pytest -n 2 -m "not slow"
+
+test-all: check
+	$(BIN)/pytest -n 2
+
+# Pins for both builds, from the bounds of setup.cfg.
+lock:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --upgrade setup.cfg --extra cpu --extra dev --python-version 3.11 \
+	    --no-emit-index-url --no-header --no-annotate --python-platform x86_64-manylinux_2_28 -o requirements/cpu.txt
+	$(BIN)/uv pip compile --quiet --upgrade setup.cfg --extra gpu --extra dev --python-version 3.11 \
+	    --no-emit-index-url --no-header --no-annotate --python-platform x86_64-manylinux_2_28 \
+	    --constraint requirements/cpu.txt -o requirements/gpu.txt
+
+clean:
+	rm -rf $(VENV) $(HOME_DIR) build dist *.egg-info

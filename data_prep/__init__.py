@@ -1,0 +1,1 @@
+"""Cohorts, volumes, patches, labels, folds and the phantom; no TensorFlow, no Optuna, no MLflow."""

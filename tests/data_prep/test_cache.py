@@ -1,0 +1,98 @@
+import os
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from data_prep.cache import cache_key, load_patches
+from data_prep.cohort import read_cohort
+from data_prep.patches import PatchRequest, extract_patches
+from data_prep.problems import InputError
+
+REQUEST = PatchRequest(("T1", "T2"), 3)
+
+
+def forbid_volumes(monkeypatch):
+    monkeypatch.setattr(nib, "load", lambda path: pytest.fail(f"opened {path}"))
+
+
+def test_a_second_start_opens_no_volume(cohort_folder, tmp_path, monkeypatch):
+    first = load_patches(read_cohort(cohort_folder), REQUEST, tmp_path / "cache")
+    forbid_volumes(monkeypatch)
+    second = load_patches(read_cohort(cohort_folder), REQUEST, tmp_path / "cache")
+    assert second.hash == first.hash
+    assert isinstance(second.raw, np.memmap)
+    assert np.array_equal(second.images(2), first.images(2))
+
+
+def test_cached_patches_equal_extracted_ones(cohort_folder, tmp_path):
+    cohort = read_cohort(cohort_folder)
+    assert load_patches(cohort, REQUEST, tmp_path).hash == extract_patches(cohort, REQUEST).hash
+
+
+def test_nothing_but_the_entry_is_left_behind(cohort_folder, tmp_path):
+    cohort = read_cohort(cohort_folder)
+    load_patches(cohort, REQUEST, tmp_path / "cache")
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [cache_key(cohort, REQUEST)]
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "index", "shape"])
+def test_a_damaged_entry_is_rebuilt(cohort_folder, tmp_path, damage):
+    cohort = read_cohort(cohort_folder)
+    good = load_patches(cohort, REQUEST, tmp_path / "cache").hash
+    entry = tmp_path / "cache" / cache_key(cohort, REQUEST)
+    content = bytearray((entry / "raw.npy").read_bytes())
+    if damage == "flip":
+        content[-5] ^= 1
+        (entry / "raw.npy").write_bytes(content)
+    elif damage == "truncate":
+        (entry / "raw.npy").write_bytes(content[:-100])
+    elif damage == "delete":
+        (entry / "mean.npy").unlink()
+    elif damage == "index":
+        (entry / "patches.json").write_text("{")
+    else:
+        np.save(entry / "present.npy", np.ones((2, 2), bool))
+    again = load_patches(cohort, REQUEST, tmp_path / "cache")
+    assert again.hash == good
+    assert (entry / "raw.npy").stat().st_size == len(content)
+
+
+def test_a_changed_image_gives_another_entry(cohort_folder):
+    before = cache_key(read_cohort(cohort_folder), REQUEST)
+    os.utime(cohort_folder / "sub-001" / "T2.nii.gz", ns=(1, 1))
+    assert cache_key(read_cohort(cohort_folder), REQUEST) != before
+
+
+def test_another_site_or_request_gives_another_entry(cohort_folder):
+    cohort = read_cohort(cohort_folder)
+    requests = [
+        REQUEST,
+        PatchRequest(("T1", "T2"), 4),
+        PatchRequest(("T2", "T1"), 3),
+        PatchRequest(("T1",), 3),
+    ]
+    keys = {cache_key(cohort, request) for request in requests}
+    table = cohort_folder / "biopsies.tsv"
+    table.write_text(table.read_text().replace("b03", "b99"))
+    assert len(keys | {cache_key(read_cohort(cohort_folder), REQUEST)}) == 5
+
+
+def test_a_cohort_that_moved_keeps_its_entry(cohort_folder, tmp_path):
+    before = cache_key(read_cohort(cohort_folder), REQUEST)
+    moved = cohort_folder.rename(tmp_path / "elsewhere")
+    assert cache_key(read_cohort(moved), REQUEST) == before
+
+
+def test_a_broken_cohort_writes_nothing(cohort_folder, tmp_path):
+    path = cohort_folder / "sub-000" / "T1.nii.gz"
+    path.write_bytes(path.read_bytes()[:-3000])
+    with pytest.raises(InputError, match=r"sub-000/T1\.nii\.gz: the volume must be readable"):
+        load_patches(read_cohort(cohort_folder), REQUEST, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_cache_that_cannot_be_written_is_a_problem(cohort_folder, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="the cache must be writable"):
+        load_patches(read_cohort(cohort_folder), REQUEST, tmp_path / "file" / "cache")

@@ -1,0 +1,87 @@
+from itertools import permutations, product
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_prep.cohort_file import Coordinates
+from data_prep.geometry import Grid, canonical_voxel, same_grid, stored_voxel
+
+RAS = Coordinates(space="world", convention="RAS")
+LPS = Coordinates(space="world", convention="LPS")
+VOXEL = Coordinates(space="voxel")
+
+ORIENTATIONS = [
+    np.array(list(zip(axes, signs, strict=True)))
+    for axes in permutations(range(3))
+    for signs in product((1, -1), repeat=3)
+]
+
+
+def oblique(shape=(6, 7, 8)) -> Grid:
+    turn = nib.eulerangles.euler2mat(0.1, -0.2, 0.15)
+    return Grid(shape, nib.affines.from_matvec(turn @ np.diag([1.0, 1.5, 2.0]), [-10, 20, 5]))
+
+
+def reoriented(grid: Grid, orientation: np.ndarray) -> Grid:
+    image = nib.Nifti1Image(np.zeros(grid.shape, np.uint8), grid.affine).as_reoriented(orientation)
+    return Grid(image.shape, np.asarray(image.affine, dtype=np.float32).astype(float))
+
+
+def test_there_are_48_ways_to_store_a_grid():
+    assert len({reoriented(oblique(), ornt).affine.tobytes() for ornt in ORIENTATIONS}) == 48
+
+
+@pytest.mark.parametrize("index", range(48))
+def test_every_orientation_gives_the_same_canonical_voxel_and_anatomy(index):
+    grid, voxels = oblique(), np.arange(6 * 7 * 8).reshape(6, 7, 8)
+    stored = nib.orientations.apply_orientation(voxels, ORIENTATIONS[index])
+    turned = reoriented(grid, ORIENTATIONS[index])
+    assert np.array_equal(turned.to_canonical(stored), voxels)
+    assert turned.canonical_shape == grid.shape
+    assert np.allclose(turned.canonical_affine, grid.affine, atol=1e-4)
+    assert np.allclose(turned.voxel_size, [1, 1.5, 2], atol=1e-5)
+    halfway = nib.affines.apply_affine(grid.affine, [2.5, 3.0, 4.5])
+    assert canonical_voxel(turned, stored_voxel(turned, halfway, RAS)).tolist() == [3, 3, 5]
+
+
+@given(st.tuples(*[st.integers(-3, 9)] * 3), st.tuples(*[st.floats(-0.49, 0.49)] * 3))
+def test_a_world_site_falls_into_the_voxel_whose_centre_is_nearest(voxel, shift):
+    grid = oblique()
+    site = nib.affines.apply_affine(grid.affine, np.add(voxel, shift))
+    assert stored_voxel(grid, site, RAS).tolist() == list(voxel)
+    assert stored_voxel(grid, site * [-1, -1, 1], LPS).tolist() == list(voxel)
+
+
+def test_voxel_coordinates_are_indices_into_the_stored_file_halves_up():
+    lps = Grid((10, 10, 10), np.diag([-1.0, -1.0, 1.0, 1.0]))
+    stored = stored_voxel(lps, (2.5, 3.0, 4.49), VOXEL)
+    assert stored.tolist() == [3, 3, 4]
+    assert canonical_voxel(lps, stored).tolist() == [6, 6, 4]
+
+
+def test_small_numbers_left_over_by_single_precision_do_not_move_a_half():
+    assert stored_voxel(Grid((4, 4, 4), np.eye(4)), (1.4999999, 1.5, 1.499), RAS).tolist() == [2, 2, 1]
+
+
+@pytest.mark.parametrize("coordinates", [RAS, VOXEL])
+def test_absurd_coordinates_lie_outside_without_overflow(coordinates):
+    assert (stored_voxel(oblique(), (1.7e308, -1.7e308, 1.7e308), coordinates) >= 8).any()
+
+
+def test_one_grid_in_two_storage_orders_is_one_grid_for_world_coordinates_only():
+    grid = oblique()
+    turned = reoriented(grid, ORIENTATIONS[29])
+    assert same_grid(grid, turned, RAS)
+    assert not same_grid(grid, turned, VOXEL)
+    assert same_grid(grid, grid, VOXEL)
+
+
+@pytest.mark.parametrize(("shift", "same"), [(0.01, True), (0.5, False)])
+def test_grids_that_lie_apart_differ(shift, same):
+    moved = np.array(oblique().affine)
+    moved[0, 3] += shift
+    assert same_grid(oblique(), Grid((6, 7, 8), moved), RAS) is same
+    assert not same_grid(oblique(), oblique((6, 7, 9)), RAS)

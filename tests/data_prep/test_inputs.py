@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from data_prep.cohort import read_cohort
+from data_prep.inputs import complete_rows, input_channels, model_input
+from data_prep.patches import PatchRequest, PatchSet, extract_patches
+from data_prep.problems import InputError
+
+
+@pytest.fixture
+def gappy(tmp_path, make_cohort) -> PatchSet:
+    """T1 and T2 of three participants, the second of whom lacks T2."""
+    folder = make_cohort(
+        tmp_path, participants=3, biopsies=6, size=12, sequences=("T1", "T2"), missing={(1, "T2")}
+    )
+    return extract_patches(read_cohort(folder), PatchRequest(("T1", "T2"), 3, slices=3))
+
+
+def test_nine_complete_sequences_give_nine_channels(tmp_path, make_cohort):
+    names = tuple("ABCDEFGHI")
+    folder = make_cohort(tmp_path, participants=1, biopsies=2, size=20, sequences=names)
+    patches = extract_patches(read_cohort(folder), PatchRequest(names, 8))
+    assert model_input(patches, 8, "mask").shape == (2, 17, 17, 9)
+    assert input_channels(patches, "mask") == names
+
+
+def test_a_presence_channel_is_added_for_a_sequence_that_somebody_lacks(gappy):
+    assert input_channels(gappy, "mask") == (*gappy.channel_names, "has:T2")
+    images = model_input(gappy, 2, "mask")
+    assert images.shape == (6, 5, 5, 7)
+    assert images.dtype == np.float32
+    assert np.array_equal(images[..., 6], np.broadcast_to([[[1]], [[0]], [[1]]] * 2, (6, 5, 5)))
+    assert np.array_equal(images[..., :6], model_input(gappy, 2, "zero"))
+
+
+def test_zero_fills_absent_sequences_in_every_slice(gappy):
+    images = model_input(gappy, 3, "zero")
+    assert not images[[1, 4]][..., 1::2].any()
+    assert images[[1, 4]][..., 0::2].any()
+
+
+def test_complete_rows_are_those_with_every_sequence(gappy):
+    rows = complete_rows(gappy)
+    assert rows.tolist() == [0, 2, 3, 5]
+    assert input_channels(gappy.take(rows), "drop") == gappy.channel_names
+
+
+def test_another_way_with_missing_sequences_is_refused(gappy):
+    with pytest.raises(InputError, match="missing: unknown value 'impute'; Known: drop, mask, zero"):
+        model_input(gappy, 2, "impute")

@@ -1,0 +1,41 @@
+import pytest
+
+from data_prep.problems import InputError, Problems, nearest
+
+
+def test_all_problems_are_raised_together_one_line_each():
+    problems = Problems()
+    problems.add("a.tsv: row 2, column x", "a number is needed, but got 'q'.")
+    problems.add("b.nii", "unreadable:\n  two lines")
+    with pytest.raises(InputError, match="a number is needed") as caught:
+        problems.raise_any()
+    assert caught.value.problems == (
+        "a.tsv: row 2, column x: a number is needed, but got 'q'.",
+        "b.nii: unreadable: two lines",
+    )
+    assert str(caught.value).count("\n") == 1
+
+
+def test_no_problem_raises_nothing():
+    problems = Problems()
+    problems.raise_any()
+    assert len(problems) == 0
+
+
+def test_repeated_problems_are_kept_once():
+    problems = Problems()
+    problems.add("a", "b")
+    problems.add("a", "b")
+    problems.extend(InputError(["a: b", "c: d"]))
+    assert len(problems) == 2
+
+
+def test_an_input_error_is_a_value_error_of_one_or_many_lines():
+    assert InputError("one").problems == ("one",)
+    assert isinstance(InputError(["one", "two"]), ValueError)
+    assert InputError(line for line in ("one", "two")).problems == ("one", "two")
+
+
+def test_the_nearest_name_is_suggested_and_all_are_listed():
+    assert nearest("bipsies", ["images", "biopsies"]) == "did you mean 'biopsies'? Known: biopsies, images"
+    assert nearest("zzz", ["images", "biopsies"]) == "Known: biopsies, images"

@@ -1,0 +1,1 @@
+"""Architectures, heads, optimizers and the training step; TensorFlow loads only where a module needs it."""

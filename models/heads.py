@@ -1,0 +1,28 @@
+"""From the last feature map to one probability."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+from keras import layers
+
+LOGIT = "logit"
+
+
+def probability_head(features: keras.KerasTensor, widths: Sequence[int]) -> keras.KerasTensor:
+    """Global average pooling, dense ReLU layers, and a sigmoid unit.
+
+    Args:
+        features: Feature map (batch, h, w, channels).
+        widths: Widths of the dense ReLU layers, the one next to the map first.
+
+    Returns:
+        Probability (batch, 1). The unit before the sigmoid is the layer named `LOGIT`; both are float32 under
+        any precision policy, as cross-entropy and ranks need it.
+    """
+    hidden = layers.GlobalAveragePooling2D(name="average")(features)
+    for number, width in enumerate(widths, start=1):
+        hidden = layers.Dense(width, activation="relu", name=f"dense{number}")(hidden)
+    logit = layers.Dense(1, dtype="float32", name=LOGIT)(hidden)
+    return layers.Activation("sigmoid", dtype="float32", name="probability")(logit)

@@ -1,0 +1,64 @@
+"""Patches with their labels, as a training takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.errors import ModelError
+
+FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Patches and their labels.
+
+    Attributes:
+        x: Patches (n, h, w, channels), float32.
+        y: Labels 0 and 1, (n,), float32.
+
+    Raises:
+        ModelError: The two differ in length, there is none, or a number is not finite.
+    """
+
+    x: FloatArray
+    y: FloatArray
+
+    def __post_init__(self) -> None:
+        if len(self.x) != len(self.y) or not len(self.x):
+            raise ModelError(
+                f"samples: one label a patch is needed, but got {len(self.x)} patches, {len(self.y)} labels"
+            )
+        check_finite(self.x)
+        check_finite(self.y)
+
+
+def check_finite(values: FloatArray) -> None:
+    """Refuse NaN and infinity: a network may turn them into a plausible probability.
+
+    Raises:
+        ModelError: A value is not finite.
+    """
+    wrong = values.size - np.count_nonzero(np.isfinite(values))
+    if wrong:
+        raise ModelError(f"samples: finite numbers are needed, but got {wrong} that are NaN or infinite")
+
+
+def batches(order: IntArray, size: int) -> list[IntArray]:
+    """Cut shuffled rows into batches.
+
+    A single row left over joins the batch before it, since batch normalisation learns nothing from one
+    sample. Batches of one are made only where `size` is one.
+
+    >>> [len(rows) for rows in batches(np.arange(10), 3)]
+    [3, 3, 4]
+    """
+    cuts = list(range(size, len(order), size))
+    if size > 1 and cuts and len(order) - cuts[-1] == 1:
+        cuts.pop()
+    return np.split(order, cuts)

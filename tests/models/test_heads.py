@@ -1,0 +1,36 @@
+import keras
+import numpy as np
+import pytest
+
+from models.heads import LOGIT, probability_head
+
+
+def _head(widths):
+    features = keras.Input((3, 3, 6))
+    return keras.Model(features, probability_head(features, widths))
+
+
+@pytest.mark.parametrize(
+    ("widths", "parameters"), [((), 6 + 1), ((4,), 6 * 4 + 4 + 5), ((256, 128), 1792 + 32_896 + 129)]
+)
+def test_the_dense_layers_are_those_asked_for(widths, parameters):
+    assert _head(widths).count_params() == parameters
+
+
+def test_a_head_without_layers_is_a_logistic_regression_on_the_means():
+    head = _head(())
+    x = np.random.default_rng(0).normal(size=(5, 3, 3, 6)).astype(np.float32)
+    kernel, bias = head.get_layer(LOGIT).get_weights()
+    expected = 1 / (1 + np.exp(-(x.mean(axis=(1, 2)) @ kernel + bias)))
+    np.testing.assert_allclose(head(x), expected, rtol=1e-5)
+
+
+def test_the_probability_is_single_precision_under_any_policy():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        head = _head((4,))
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert head.get_layer("dense1").compute_dtype == "bfloat16"
+    assert head.get_layer(LOGIT).compute_dtype == head.output.dtype == "float32"

@@ -1,0 +1,45 @@
+import pytest
+
+from models.errors import ModelError
+from models.spec import ModelSpec, OptimizerSpec, TrainingSpec
+
+
+@pytest.mark.parametrize("shape", [(17, 17), (17, 17, 0), (0, 5, 1)])
+def test_an_input_shape_is_three_positive_numbers(shape):
+    with pytest.raises(ModelError, match=r"input_shape: three positive numbers .* but got"):
+        ModelSpec("resnet50", shape)
+
+
+def test_a_head_of_no_width_is_refused():
+    with pytest.raises(ModelError, match=r"head: .* but got \(256, 0\)"):
+        ModelSpec("resnet50", (17, 17, 9), head=(256, 0))
+
+
+@pytest.mark.parametrize("rate", [0.0, -1e-3, float("nan"), float("inf")])
+def test_a_learning_rate_is_positive_and_finite(rate):
+    with pytest.raises(ModelError, match="learning_rate: a positive number"):
+        OptimizerSpec("adam", rate)
+
+
+@pytest.mark.parametrize("momentum", [-0.1, 1.0])
+def test_momentum_is_from_zero_to_below_one(momentum):
+    with pytest.raises(ModelError, match="momentum: a number from 0 to below 1"):
+        OptimizerSpec("sgd", 0.1, momentum)
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ({"epochs": 0}, "epochs: .* at least 1 .* but got 0"),
+        ({"batch_size": 0}, "batch_size: .* at least 1 .* but got 0"),
+        ({"seed": -1}, "seed: .* at least 0 .* but got -1"),
+        ({"patience": 0}, "patience: .* at least 1 .* but got 0"),
+    ],
+)
+def test_training_counts_have_a_least_value(setting, line):
+    with pytest.raises(ModelError, match=line):
+        TrainingSpec(**{"epochs": 3, "batch_size": 9, "seed": 0, **setting})
+
+
+def test_equal_specs_are_one_key():
+    assert len({ModelSpec("resnet50", (17, 17, 9)), ModelSpec("resnet50", (17, 17, 9))}) == 1

@@ -1,0 +1,1 @@
+"""The study manager: study files, space, slots, tracking, the command line."""

@@ -1,0 +1,205 @@
+"""The outbox of one process: events in a file that outlives it, and the files that the dead left behind.
+
+One JSON object a line, appended and synchronised to disk before the call returns (about 2 ms). While its
+process lives, it holds the file's lock (`flock`), so a free lock means a dead writer. A cursor file beside
+each spool says how far delivery got; what lies behind it may be delivered twice, never lost.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+Event: TypeAlias = dict[str, Any]
+
+REJECTED = "rejected.jsonl"
+UNREADABLE = "unreadable"
+
+
+class Entry(NamedTuple):
+    """One event of a spool file.
+
+    Attributes:
+        event: The event; a complete line that is not a JSON object comes as `op` "unreadable".
+        end: Offset in bytes of the line after it.
+    """
+
+    event: Event
+    end: int
+
+
+class SpoolFile:
+    """One spool file, locked for as long as this object is open.
+
+    Threads of one process may share it. Make one with `create` or `adopt`.
+
+    Attributes:
+        path: The file.
+        left: Complete events not yet committed.
+    """
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+        self._end = 0
+        self._position = 0
+        self.left = 0
+
+    @classmethod
+    def create(cls, folder: Path) -> SpoolFile:
+        """Start this process's own spool file, `host-pid-starttime-random.jsonl`.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            stamp = f"{time.time_ns() // 1_000_000}-{secrets.token_hex(4)}"
+            path = folder / f"{socket.gethostname()}-{os.getpid()}-{stamp}.jsonl"
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Another process may have taken the still unlocked, empty file for a dead one's and removed it.
+            if os.fstat(descriptor).st_nlink:
+                return cls(path, descriptor)
+            os.close(descriptor)
+
+    @classmethod
+    def adopt(cls, path: Path) -> SpoolFile | None:
+        """Take over the spool file of a dead writer; None while its writer or another adopter lives."""
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
+        except (FileNotFoundError, PermissionError):
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        if not os.fstat(descriptor).st_nlink:
+            os.close(descriptor)
+            return None
+        spool = cls(path, descriptor)
+        spool._resume()
+        return spool
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        """Add one event durably.
+
+        Raises:
+            OSError: The disk refused it; the file is as it was before.
+            TypeError, ValueError: The event is not JSON (NaN and infinity are not).
+        """
+        line = json.dumps(event, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        with self._lock:
+            try:
+                written = 0
+                while written < len(line):
+                    written += os.write(self._descriptor, line[written:])
+                os.fsync(self._descriptor)
+            except OSError:
+                os.ftruncate(self._descriptor, self._end)
+                raise
+            self._end += len(line)
+            self.left += 1
+
+    def read(self, limit: int) -> list[Entry]:
+        """The next at most `limit` undelivered events, oldest first; a torn last line is left out."""
+        entries: list[Entry] = []
+        with self.path.open("rb") as stream:
+            stream.seek(self._position)
+            for line in stream:
+                if len(entries) == limit or not line.endswith(b"\n"):
+                    break
+                end = (entries[-1].end if entries else self._position) + len(line)
+                entries.append(Entry(_parse(line), end))
+        return entries
+
+    def commit(self, end: int, count: int) -> None:
+        """Note that delivery got to offset `end`, `count` events further."""
+        write_json(self._cursor, {"offset": end})
+        with self._lock:
+            self._position = end
+            self.left -= count
+
+    def close(self) -> None:
+        """Release the lock; a file that is delivered completely is removed."""
+        if not self.left:
+            self._cursor.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+    @property
+    def _cursor(self) -> Path:
+        return self.path.with_suffix(".cursor")
+
+    def _resume(self) -> None:
+        offset = read_json(self._cursor).get("offset", 0)
+        size = self.path.stat().st_size
+        self._position = offset if isinstance(offset, int) and 0 <= offset <= size else 0
+        with self.path.open("rb") as stream:
+            stream.seek(self._position)
+            self.left = sum(line.endswith(b"\n") for line in stream)
+
+
+def adopt_orphans(folder: Path) -> list[SpoolFile]:
+    """Take over every spool file in `folder` whose writer is dead, the oldest first.
+
+    Files with nothing left to deliver are removed on the way.
+    """
+    adopted = []
+    for path in sorted(folder.glob("*-*-*.jsonl"), key=_started):
+        spool = SpoolFile.adopt(path)
+        if spool is None:
+            continue
+        if spool.left:
+            adopted.append(spool)
+        else:
+            spool.close()
+    return adopted
+
+
+def reject(folder: Path, event: Event, reason: str) -> None:
+    """Put an event that cannot be delivered into `rejected.jsonl`, with the reason."""
+    line = json.dumps({"time": time.time_ns() // 1_000_000, "reason": reason, "event": event}) + "\n"
+    with (folder / REJECTED).open("ab", buffering=0) as stream:
+        stream.write(line.encode())
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Replace a small JSON file as a whole."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    draft.write_text(json.dumps(value), encoding="utf-8")
+    draft.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty where the file is missing or spoilt."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _parse(line: bytes) -> Event:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        event = None
+    if isinstance(event, dict):
+        return event
+    return {"op": UNREADABLE, "line": line.decode(errors="replace")}
+
+
+def _started(path: Path) -> int:
+    stamp = path.stem.rsplit("-", 2)[-2]
+    return int(stamp) if stamp.isdigit() else 0

@@ -1,0 +1,81 @@
+import socket
+from http.client import HTTPConnection
+
+import pytest
+
+from mlflow_server.config import ServerConfig
+from mlflow_server.launch import ServerError, free_port, start
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    server = start(
+        ServerConfig(f"sqlite:///{folder}/mlflow.db", folder / "mlartifacts"), folder / "mlflow.log"
+    )
+    yield server
+    server.stop()
+
+
+def status(server, path, host="localhost"):
+    connection = HTTPConnection(server.config.host, server.config.port, timeout=30)
+    connection.request("GET", path, headers={"Host": host})
+    answer = connection.getresponse().status
+    connection.close()
+    return answer
+
+
+def test_a_started_server_answers_on_a_port_it_found_itself(server):
+    assert server.url == f"http://127.0.0.1:{server.config.port}"
+    assert server.config.port > 0
+    assert (status(server, "/health"), status(server, "/")) == (200, 200)
+
+
+def test_a_foreign_host_name_is_refused(server):
+    assert status(server, "/ajax-api/2.0/mlflow/experiments/get?experiment_id=0") == 200
+    assert status(server, "/ajax-api/2.0/mlflow/experiments/get?experiment_id=0", "mlflow.example") == 403
+
+
+def test_a_taken_port_is_replaced_and_a_free_one_kept(server):
+    assert free_port(server.config.port) != server.config.port
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert free_port(port) not in (0, port)
+    assert free_port(port) == port
+
+
+def test_a_stopped_server_is_gone_and_stopping_again_is_harmless(server, is_gone):
+    server.stop()
+    with pytest.raises(ConnectionRefusedError, match="refused"):
+        status(server, "/health")
+    assert is_gone(server._guard.pid)
+    server.stop()
+
+
+def test_a_server_that_ends_at_once_says_why(tmp_path):
+    log = tmp_path / "mlflow.log"
+    log.write_text("an older line\n")
+    with pytest.raises(
+        ServerError, match=r"the MLflow server ended: .*MlflowException: .*filesystem"
+    ) as failure:
+        start(ServerConfig("no_such_store://a", tmp_path / "mlartifacts"), log)
+    assert str(log) in str(failure.value)
+
+
+def test_a_taken_port_is_told_before_anything_is_started(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = ServerConfig("sqlite:////a.db", tmp_path / "a", port=listener.getsockname()[1])
+        with pytest.raises(ServerError, match=r"port \d+ of 127.0.0.1 is taken by another program"):
+            start(config, tmp_path / "mlflow.log")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_never_answers_is_given_up_and_gone(tmp_path):
+    config = ServerConfig(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "mlartifacts", port=free_port())
+    with pytest.raises(ServerError, match="did not answer within 0 s: it printed nothing"):
+        start(config, tmp_path / "mlflow.log", timeout=0.0)
+    assert free_port(config.port) == config.port

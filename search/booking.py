@@ -1,0 +1,155 @@
+"""What a trial carries in the storage, and how a lost one is taken up again.
+
+Each finished fold is an attribute of its trial before the next fold begins; a trial whose process died is
+failed, and a waiting copy with the same parameters and the finished folds takes its place. The copy's `key`
+is the number of the first trial of that line: pictures and MLflow runs go by the key, so that a copy
+continues them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
+
+from search.endings import decide
+from search.owner import Owner
+from search.records import FoldResult
+
+FOLD = "fold:"
+UNBOOKED_SECONDS = (
+    60  # a trial handed out this long ago and still without an owner lost its process in between
+)
+OWN_ATTRIBUTES = ("owner", "fate", "error")  # of one process' attempt; a copy starts without them
+
+
+def finished_folds(trial: FrozenTrial) -> dict[int, FoldResult]:
+    """The finished folds of a trial, by split, in order."""
+    folds = [FoldResult.from_json(text) for name, text in trial.user_attrs.items() if name.startswith(FOLD)]
+    return {fold.split: fold for fold in sorted(folds, key=lambda fold: fold.split)}
+
+
+def book_fold(trial: optuna.Trial, fold: FoldResult) -> None:
+    """Make a finished fold durable."""
+    trial.set_user_attr(f"{FOLD}{fold.split}", fold.to_json())
+
+
+def key_of(trial: FrozenTrial | optuna.Trial) -> int:
+    """The number under which the trial's pictures and MLflow runs go."""
+    return int(trial.user_attrs.get("key", trial.number))
+
+
+def is_superseded(trial: FrozenTrial) -> bool:
+    """Whether a copy has taken, or is about to take, this trial's place."""
+    return trial.state == TrialState.FAIL and trial.user_attrs.get("fate") == "requeue"
+
+
+def counts(trial: FrozenTrial) -> bool:
+    """Whether the trial counts as one of those asked for: handed out, and not replaced by a copy."""
+    return trial.state != TrialState.WAITING and not is_superseded(trial)
+
+
+def place_in_line(trials: Sequence[FrozenTrial], number: int | None = None) -> int:
+    """How many trials come before one, copies of lost trials not counted.
+
+    The place is the same whether or not earlier trials were interrupted, so that seeds can be made from it.
+
+    Args:
+        trials: All trials of the study.
+        number: The trial; None for the one that will be handed out next.
+    """
+    if number is None:
+        waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
+        number = min((trial.number for trial in waiting), default=len(trials))
+        for trial in waiting:
+            if trial.number == number and "place" in trial.user_attrs:
+                return int(trial.user_attrs["place"])
+    return sum("retry_of" not in trial.user_attrs for trial in trials if trial.number < number)
+
+
+def requeue(study: optuna.Study, trial: FrozenTrial, cause: str) -> None:
+    """Fail a trial and put a copy in its place, unless it was retried too often.
+
+    The intention is written first and the copy made last: whoever dies in between leaves a trial that `mend`
+    completes.
+    """
+    retries = int(trial.user_attrs.get("retries", 0))
+    storage = study._storage
+    try:
+        storage.set_trial_user_attr(trial._trial_id, "error", cause)
+        if decide(cause, retries).retry:
+            storage.set_trial_user_attr(trial._trial_id, "fate", "requeue")
+        storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+    except UpdateFinishedTrialError:
+        return  # somebody else ended it first
+    mend(study)
+
+
+def mend(study: optuna.Study) -> None:
+    """Make the copies that are missing: of trials to be requeued which no trial names as its origin."""
+    trials = study.get_trials(deepcopy=False)
+    origins = {trial.user_attrs.get("retry_of") for trial in trials}
+    for trial in trials:
+        if is_superseded(trial) and trial.number not in origins:
+            study.add_trial(_copy(trial))
+
+
+def _copy(trial: FrozenTrial) -> FrozenTrial:
+    kept = {name: value for name, value in trial.user_attrs.items() if name not in OWN_ATTRIBUTES}
+    lost = trial.user_attrs.get("error") != "interrupted"
+    kept |= {"retry_of": trial.number, "key": key_of(trial), "retries": int(kept.get("retries", 0)) + lost}
+    return optuna.create_trial(
+        state=TrialState.WAITING,
+        params=trial.params,
+        distributions=trial.distributions,
+        user_attrs=kept,
+        system_attrs={k: v for k, v in trial.system_attrs.items() if k == "fixed_params"},
+        intermediate_values=trial.intermediate_values,
+    )
+
+
+def reap(study: optuna.Study, lock: Path) -> list[int]:
+    """Requeue the running trials whose owner is dead; returns their numbers.
+
+    Args:
+        study: The study.
+        lock: A file that keeps two reapers of one home apart.
+    """
+    with exclusive(lock):
+        mend(study)
+        dead = [t for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)) if _is_orphan(t)]
+        for trial in dead:
+            requeue(study, trial, "owner lost")
+    return [trial.number for trial in dead]
+
+
+def _is_orphan(trial: FrozenTrial) -> bool:
+    owner = trial.user_attrs.get("owner")
+    if owner is not None:
+        return Owner.parse(owner).is_dead
+    started = trial.datetime_start
+    if started is None:
+        return False
+    return (datetime.now(UTC) - started.astimezone(UTC)).total_seconds() > UNBOOKED_SECONDS
+
+
+@contextmanager
+def exclusive(lock: Path) -> Iterator[None]:
+    """Hold a lock that the kernel frees when its holder dies."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def attribute_json(trial: FrozenTrial, name: str) -> dict[str, float | None]:
+    """A table that was booked as JSON; empty where it was not."""
+    text = trial.user_attrs.get(name)
+    return json.loads(text) if text else {}

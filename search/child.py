@@ -1,0 +1,77 @@
+"""The child of a slot: the only process that loads TensorFlow.
+
+It holds patches in memory and compiled models warm, trains folds, and knows neither Optuna nor MLflow.
+Started by `search.child_process` as `python -P -m search.child SOCKET PARENT`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from data_prep.problems import InputError
+from search.channel import Channel, ChannelClosedError, Message
+from search.home import Home
+from search.material import prepare
+from search.records import TrialConfig
+from search.study_file import Study
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def main(descriptor: int, parent: int) -> None:
+    """Answer fold requests until the owner hangs up."""
+    _die_with(parent)
+    channel = Channel(socket.socket(fileno=descriptor))
+    try:
+        _serve(channel)
+    except ChannelClosedError:
+        return
+
+
+def _serve(channel: Channel) -> None:
+    setup = channel.receive()
+    if setup is None:
+        return
+    study = Study.from_json(setup["study"])
+    material = prepare(study, Home(Path(setup["home"])))
+    if material.hash != setup["material"]:
+        raise InputError("the cohort changed while the study was running")
+
+    from models.errors import ModelError, OutOfMemory
+    from models.runtime import configure
+    from models.training import Trainer
+    from search.fold import run_fold
+
+    configure()
+    trainer = Trainer()
+    while (request := channel.receive()) is not None:
+        config = TrialConfig(request["settings"], request["seed"])
+        try:
+            result = run_fold(material, study, config, request["split"], trainer, channel.send)
+        except OutOfMemory as error:
+            channel.send(_failure("out of memory", error))
+        except ModelError as error:
+            channel.send(_failure("failed", error))
+        else:
+            channel.send({"kind": "fold", "result": result.to_json()})
+
+
+def _failure(cause: str, error: Exception) -> Message:
+    return {"kind": "failure", "cause": cause, "message": " ".join(str(error).split())[:2000]}
+
+
+def _die_with(parent: int) -> None:
+    """Ask the kernel to end this process when the owner dies, which may already have happened."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit("the owner died before its child was up")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

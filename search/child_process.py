@@ -1,0 +1,127 @@
+"""The owner's handle on its child: the one process of a slot that loads TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from models.device import child_environment
+from search.channel import Channel, ChannelClosedError, Message
+from search.errors import TrialFailedError
+from search.records import FoldResult, TrialConfig
+
+POLL_SECONDS = 0.2
+
+
+class Child:
+    """A child process, started at the first fold and thrown away on any crash.
+
+    Args:
+        setup: What the child needs to prepare its data, as `search.child` reads it.
+        threads: How many threads it may compute with.
+        gpu: The GPU it sees, by UUID or index; None for the CPU.
+        log: A file for what it and TensorFlow print.
+        stop: When set, a running fold is abandoned.
+    """
+
+    def __init__(
+        self, setup: Message, threads: int, gpu: str | None, log: Path, stop: threading.Event
+    ) -> None:
+        self._setup, self._threads, self._gpu, self._log, self._stop = setup, threads, gpu, log, stop
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
+        self.folds_run = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process number while it lives."""
+        return self._process.pid if self._process else None
+
+    def run_fold(self, config: TrialConfig, split: int, on_epoch: Callable[[Message], None]) -> FoldResult:
+        """Train and score one fold.
+
+        Args:
+            config: The trial.
+            split: Which split of the fold table.
+            on_epoch: Called with each epoch's numbers.
+
+        Raises:
+            TrialFailedError: The fold did not finish, with its cause.
+        """
+        try:
+            channel = self._connected()
+            channel.send({"settings": dict(config.settings), "seed": config.seed, "split": split})
+            reply = self._wait(channel, on_epoch)
+        except ChannelClosedError as error:
+            raise TrialFailedError("child lost", self._last_words()) from error
+        if reply["kind"] == "failure":
+            if reply["cause"] == "out of memory":
+                self.close()
+            raise TrialFailedError(reply["cause"], reply["message"])
+        self.folds_run += 1
+        return FoldResult.from_json(reply["result"])
+
+    def close(self) -> None:
+        """End the child and its own children at once; it holds nothing that is not booked."""
+        if self._channel is not None:
+            self._channel.close()
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._process = self._channel = None
+        self.folds_run = 0
+
+    def _connected(self) -> Channel:
+        if self._channel is not None:
+            return self._channel
+        ours, theirs = socket.socketpair()
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "search.child", str(theirs.fileno()), str(os.getpid())],
+                pass_fds=[theirs.fileno()],
+                env=environment | child_environment(self._threads, self._gpu),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C in the terminal is the owner's to handle
+            )
+        theirs.close()
+        self._channel = Channel(ours)
+        self._channel.send(self._setup)
+        return self._channel
+
+    def _wait(self, channel: Channel, on_epoch: Callable[[Message], None]) -> Message:
+        """The reply that ends the fold; epochs are passed on as they come."""
+        while True:
+            if self._stop.is_set():
+                self.close()
+                raise TrialFailedError("interrupted", "the study was stopped")
+            message = channel.receive(POLL_SECONDS)
+            if message is None:
+                continue
+            if message["kind"] != "epoch":
+                return message
+            on_epoch(message)
+
+    def _last_words(self) -> str:
+        """How the child died: its exit code or signal, and the end of its log."""
+        process = self._process
+        if process is None:
+            return "the child process did not start"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
+        code = process.returncode
+        self.close()
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        return f"the child process died ({how}): {lines[-1] if lines else 'it printed nothing'}"

@@ -1,0 +1,48 @@
+"""Handing out trials: never more than asked for, each sampled from a seed of its own."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import optuna
+
+from search.booking import counts, place_in_line
+from search.storage import make_sampler
+from search.study_file import SearchSection
+
+
+class Claims:
+    """Hands out a study's trials to the slots of one process, one slot at a time.
+
+    The sampler is seeded anew for each trial, from the study's seed and the trial's place in line. A study
+    that was interrupted and continued therefore samples what it would have sampled undisturbed, and two
+    slots never draw the same numbers.
+
+    Args:
+        search: How many trials, which sampler, which seed.
+        slots: How many slots of this process ask.
+    """
+
+    def __init__(self, search: SearchSection, slots: int) -> None:
+        self._search, self._slots = search, slots
+        self._lock = threading.Lock()
+
+    def __call__(self, study: optuna.Study) -> optuna.Trial | None:
+        """The next trial: one that waits, else a new one; None when enough were handed out.
+
+        Several processes on one study may together hand out a trial too many each, as they do not wait for
+        each other between counting and asking.
+        """
+        with self._lock:
+            trials = study.get_trials(deepcopy=False)
+            if sum(map(counts, trials)) >= self._search.trials:
+                return None
+            seed = trial_seed(self._search.seed, place_in_line(trials))
+            study.sampler = make_sampler(self._search, self._slots, seed)
+            return study.ask()
+
+
+def trial_seed(study_seed: int, place: int) -> int:
+    """The seed of the trial at one place in line, in [0, 2**32)."""
+    return int(np.random.SeedSequence([study_seed, place]).generate_state(1)[0])

@@ -1,0 +1,170 @@
+"""The command line. This module loads nothing heavy: `radsearch --help` must answer at once."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+PROGRAM = "radsearch"
+EXIT_INPUT, EXIT_CANNOT_GO_ON, EXIT_INTERRUPTED = 1, 3, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 done; 1 the input is wrong; 3 the study could not go on; 130 stopped by Ctrl-C.
+        Wrong usage exits with 2.
+    """
+    args = build_parser().parse_args(argv)
+    try:
+        return _run(args)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # a closed pager is not an error
+        return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    from data_prep.problems import InputError
+    from search.errors import StudyStoppedError
+
+    try:
+        command = importlib.import_module(f"search.commands.{args.command}")
+        return int(command.run(args))
+    except InputError as error:
+        return _complain(error.problems, EXIT_INPUT)
+    except StudyStoppedError as error:
+        return _complain([str(error)], EXIT_CANNOT_GO_ON)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _complain([f"{place}{error.strerror or error}"], EXIT_CANNOT_GO_ON)
+
+
+def _complain(lines: Sequence[str], code: int) -> int:
+    for line in lines:
+        sys.stderr.write(" ".join(line.split()) + "\n")
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every command."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Search network architectures and hyperparameters for spatially-resolved deep radiomics.",
+        epilog="Start with: radsearch phantom cohort && radsearch run studies/quick.toml --cohort cohort",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_phantom(commands)
+    _add_patches(commands)
+    _add_run(commands)
+    _add_list(commands)
+    _add_show(commands)
+    _add_ui(commands)
+    return parser
+
+
+def _add_home(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--home",
+        metavar="DIR",
+        help="where everything is kept (default: $RADSEARCH_HOME or ./radsearch-home)",
+    )
+
+
+def _add_storage(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--storage", metavar="URL", help="Optuna storage (default: a journal in the home)")
+    parser.add_argument(
+        "--tracking-uri", metavar="URI", help="MLflow server (default: a database in the home)"
+    )
+
+
+def _add_phantom(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("phantom", help="write a synthetic cohort with a known ceiling")
+    parser.add_argument("out", metavar="OUT", help="folder to write; must not exist, or be empty")
+    parser.add_argument("--participants", type=int, default=45)
+    parser.add_argument("--biopsies", type=int, default=150)
+    parser.add_argument("--signal", default="default", help="easy, default, hard or none (default: default)")
+    parser.add_argument("--kind", default="gaussian", help="gaussian (default: gaussian)")
+    parser.add_argument("--size", type=int, default=64, help="voxels of 1 mm along each edge (default: 64)")
+    parser.add_argument(
+        "--missing", type=float, default=0.1, help="share of sequences that participants lack (default: 0.1)"
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=0, help="participants scanned a second time (default: 0)"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def _add_patches(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("patches", help="write the patches around the biopsies for other tools")
+    parser.add_argument("cohort", metavar="COHORT", help="folder with a cohort.toml")
+    parser.add_argument("--radius", type=int, required=True, help="voxels on each side of the biopsy voxel")
+    parser.add_argument("--out", metavar="FILE.npz", required=True)
+    parser.add_argument("--raw", action="store_true", help="intensities before normalisation")
+    parser.add_argument(
+        "--slices", type=int, default=1, help="odd: neighbouring slices as channels (default: 1)"
+    )
+    parser.add_argument(
+        "--spacing", type=float, metavar="MM", help="resample to this spacing (default: native)"
+    )
+    parser.add_argument("--gene", action="append", help="gene of `label` and `tpm` (default: CD3D)")
+    _add_home(parser)
+
+
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("run", help="create a study, or continue it")
+    parser.add_argument("study", metavar="STUDY.toml")
+    parser.add_argument("--cohort", metavar="DIR", help="instead of the file's cohort")
+    parser.add_argument("--trials", type=int, metavar="N", help="trials in all, earlier starts included")
+    parser.add_argument(
+        "--timeout", type=float, metavar="S", help="stop after S seconds; continue with the same call"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="slots (default: one a GPU, or one)")
+    parser.add_argument("--gpus", metavar="0,1", help="GPUs to use (default: all)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="override one key of the study file",
+    )
+    _add_home(parser)
+    _add_storage(parser)
+
+
+def _add_list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("list", help="the studies of a home")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    _add_home(parser)
+    _add_storage(parser)
+
+
+def _add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("show", help="one study's trials and its estimate")
+    parser.add_argument("study", metavar="STUDY", help="the study's name")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    _add_home(parser)
+    _add_storage(parser)
+
+
+def _add_ui(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "ui", help="optuna-dashboard (read-only) and the MLflow UI, on this machine only"
+    )
+    parser.add_argument(
+        "--port", type=int, default=8080, help="of the dashboard (default: 8080, or a free one)"
+    )
+    parser.add_argument(
+        "--mlflow-port", type=int, default=5000, help="of MLflow (default: 5000, or a free one)"
+    )
+    _add_home(parser)
+    _add_storage(parser)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""`radsearch patches COHORT --radius R --out FILE.npz`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.cache import load_patches
+from data_prep.cohort import Cohort, read_cohort
+from data_prep.labels import LabelDefinition, label_biopsies
+from data_prep.patches import PatchRequest, PatchSet
+from data_prep.problems import InputError
+from search.home import Home
+from search.terminal import counting, say
+
+NO_LABEL = -1
+
+
+def run(args: argparse.Namespace) -> int:
+    """Extract the patches of every biopsy and write them with their labels."""
+    cohort = read_cohort(Path(args.cohort))
+    request = PatchRequest(cohort.sequences, args.radius, args.slices, args.spacing)
+    definition = LabelDefinition(tuple(args.gene or ["CD3D"]))
+    label, tpm = _labels(cohort, definition)
+    with counting("reading volumes: participant") as progress:
+        patches = load_patches(cohort, request, Home.at(args.home).cache, progress)
+    images = patches.raw_images(args.radius) if args.raw else patches.images(args.radius)
+    _write(Path(args.out), patches, images, label, tpm)
+    padded = int((patches.padded(args.radius) > 0).sum())
+    say(f"{args.out}: patches {images.shape}, {padded} of them across the border and padded")
+    return 0
+
+
+def _labels(cohort: Cohort, definition: LabelDefinition) -> tuple[np.ndarray, np.ndarray]:
+    """Label (-1 without expression) and score (NaN without) of every biopsy, in table order."""
+    label = np.full(len(cohort.biopsies), NO_LABEL, dtype=np.int64)
+    score = np.full(len(cohort.biopsies), np.nan)
+    if cohort.expression is None:
+        return label, score
+    labels = label_biopsies(cohort, definition)
+    rows = {biopsy_id: row for row, biopsy_id in enumerate(labels.biopsy_id)}
+    for index, biopsy in enumerate(cohort.biopsies):
+        if biopsy.biopsy_id in rows:
+            label[index] = labels.label[rows[biopsy.biopsy_id]]
+            score[index] = labels.score[rows[biopsy.biopsy_id]]
+    return label, score
+
+
+def _write(out: Path, patches: PatchSet, images: np.ndarray, label: np.ndarray, tpm: np.ndarray) -> None:
+    if out.suffix != ".npz":
+        raise InputError(f"--out: a name that ends in .npz is needed, but got {out}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.npz")
+    try:
+        np.savez(
+            temporary,
+            patches=images,
+            label=label,
+            tpm=tpm,
+            biopsy_id=np.array(patches.biopsy_id),
+            participant_id=np.array(patches.participant_id),
+            channel=np.array(patches.channel_names),
+        )
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,33 @@
+"""`radsearch show STUDY`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from rich.console import Console
+
+from data_prep.problems import InputError, nearest
+from search.home import Home
+from search.results import study_record
+from search.storage import all_studies
+from search.tables import describe, trials_table
+from search.terminal import open_existing
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show one study, as tables or as JSON."""
+    home = Home.at(args.home)
+    storage = open_existing(home, args.storage)
+    studies = {study.study_name: study for study in all_studies(storage)} if storage else {}
+    if args.study not in studies:
+        raise InputError(f"STUDY: no study {args.study!r} in {home.root}; {nearest(args.study, studies)}")
+    record = study_record(studies[args.study], home, args.tracking_uri)
+    if args.json:
+        sys.stdout.write(json.dumps(record, indent=2, allow_nan=False) + "\n")
+        return 0
+    console = Console()
+    console.print(describe(record))
+    console.print(trials_table(record))
+    return 0

@@ -1,0 +1,41 @@
+"""`radsearch ui`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+
+from data_prep.problems import InputError
+from mlflow_server.launch import ServerError
+from search.errors import StudyStoppedError
+from search.home import Home
+from search.terminal import open_existing, say
+from search.ui import recorded_runs, serve
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve optuna-dashboard and the MLflow UI until Ctrl-C or SIGTERM."""
+    home = Home.at(args.home)
+    storage = open_existing(home, args.storage)
+    if storage is None:
+        raise InputError(f"--home: {home.root} holds no study yet: radsearch run STUDY.toml")
+    uri = args.tracking_uri or home.tracking_uri
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        serve(
+            storage,
+            home.artifacts,
+            uri,
+            home.tracking_artifacts,
+            home.logs,
+            dashboard_port=args.port,
+            mlflow_port=args.mlflow_port,
+            find_run=recorded_runs(home, uri),
+            announce=say,
+            stop=stop,
+        )
+    except ServerError as error:
+        raise StudyStoppedError(str(error)) from error
+    return 0

@@ -1,0 +1,163 @@
+"""From a study and its cohort to what every trial shares: patches, labels and frozen folds.
+
+Owner and child both come here, so that they cannot differ.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.arrays import IntArray
+from data_prep.cache import load_patches
+from data_prep.cohort import Cohort, read_cohort
+from data_prep.folds import FoldTable, make_folds, read_folds, write_folds
+from data_prep.inputs import complete_rows
+from data_prep.labels import Labels, label_biopsies
+from data_prep.patches import PatchRequest, PatchSet
+from data_prep.problems import InputError, Problems, nearest
+from search.home import Home
+from search.study_file import InputSection, Study
+
+Progress = Callable[[int, int], None]
+
+JITTER_MARGIN = 3  # voxels: two standard deviations of the jitter that augmentation draws
+
+
+@dataclass(frozen=True)
+class Material:
+    """The dataset of a study; every array has one row a kept biopsy.
+
+    Attributes:
+        cohort: Its name.
+        patches: At the largest radius a trial can ask for, and `margin` more.
+        labels: The label of each biopsy.
+        folds: The frozen fold table.
+        missing: What becomes of sequences that a participant lacks.
+        margin: Voxels beyond the largest radius, room for jitter.
+        excluded: How many biopsies were left out, by reason.
+    """
+
+    cohort: str
+    patches: PatchSet
+    labels: Labels
+    folds: FoldTable
+    missing: str
+    margin: int
+    excluded: Mapping[str, int]
+
+    @property
+    def participant(self) -> IntArray:
+        """An index per participant, in the order of their first biopsy; shape (biopsies,)."""
+        numbers: dict[str, int] = {}
+        ids = [numbers.setdefault(name, len(numbers)) for name in self.patches.participant_id]
+        return np.array(ids, dtype=np.int64)
+
+    @property
+    def hash(self) -> str:
+        """One hash over patches, labels and folds."""
+        parts = (self.patches.hash, self.folds.hash, repr(self.labels.label.tolist()))
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def prepare(study: Study, home: Home, progress: Progress | None = None) -> Material:
+    """Read the cohort, extract or load its patches, label the biopsies and freeze the folds.
+
+    Args:
+        study: The study.
+        home: Keeps the patches (by content) and the fold table (by study).
+        progress: Called with participants done and in all while volumes are read.
+
+    Raises:
+        InputError: All problems of the cohort, or of cohort and study together.
+    """
+    cohort = read_cohort(Path(study.cohort or ""))
+    request = _request(study, cohort)
+    labels = _labels(study, cohort)
+    patches = load_patches(cohort, request, home.cache, progress)
+    rows, excluded = _kept(patches, labels, study.input.missing)
+    patches, labels = patches.take(rows), _labels_of(labels, [patches.biopsy_id[row] for row in rows])
+    folds = _frozen_folds(study, patches, labels, home.study(study.name).folds)
+    return Material(cohort.name, patches, labels, folds, study.input.missing, _margin(study.input), excluded)
+
+
+def _margin(options: InputSection) -> int:
+    return JITTER_MARGIN if "jitter" in options.augmentation else 0
+
+
+def _request(study: Study, cohort: Cohort) -> PatchRequest:
+    options = study.input
+    sequences = cohort.sequences if options.sequences == "all" else tuple(options.sequences)
+    problems = Problems()
+    for name in sequences:
+        if name not in cohort.sequences:
+            problems.add("input.sequences", f"unknown sequence {name!r}; {nearest(name, cohort.sequences)}")
+    problems.raise_any()
+    return PatchRequest(
+        sequences,
+        radius=study.parameters.largest_radius + _margin(options),
+        slices=options.slices,
+        spacing_mm=None if options.spacing_mm == "native" else float(options.spacing_mm),
+        normalisation=options.normalisation,  # type: ignore[arg-type]
+    )
+
+
+def _labels(study: Study, cohort: Cohort) -> Labels:
+    if cohort.expression is None:
+        raise InputError(
+            "cohort.toml: expression: a study needs an expression table, but the cohort has none"
+        )
+    return label_biopsies(cohort, study.label.definition)
+
+
+def _kept(patches: PatchSet, labels: Labels, missing: str) -> tuple[IntArray, dict[str, int]]:
+    """The rows of `patches` that are trained and scored on, and how many others there are, by reason."""
+    labelled = set(labels.biopsy_id)
+    has_label = np.array([biopsy in labelled for biopsy in patches.biopsy_id])
+    complete = np.zeros(len(has_label), dtype=bool)
+    complete[complete_rows(patches)] = True
+    usable = complete if missing == "drop" else np.ones_like(complete)
+    rows = np.flatnonzero(has_label & usable)
+    if not len(rows):
+        raise InputError("cohort: at least one biopsy with expression and images is needed, but none is left")
+    excluded = {
+        "no_expression": int((~has_label).sum()),
+        "missing_sequence": int((has_label & ~usable).sum()),
+    }
+    return rows, excluded
+
+
+def _labels_of(labels: Labels, biopsies: Sequence[str]) -> Labels:
+    """The labels of some biopsies in their order; the threshold stays the whole cohort's."""
+    place = {biopsy: row for row, biopsy in enumerate(labels.biopsy_id)}
+    rows = np.array([place[biopsy] for biopsy in biopsies], dtype=np.int64)
+    return replace(
+        labels,
+        biopsy_id=tuple(biopsies),
+        tpm=labels.tpm[rows],
+        score=labels.score[rows],
+        label=labels.label[rows],
+    )
+
+
+def _frozen_folds(study: Study, patches: PatchSet, labels: Labels, path: Path) -> FoldTable:
+    """The study's fold table: read if it was frozen before, else made and written."""
+    if path.exists():
+        folds = read_folds(path)
+        if folds.biopsy_id != patches.biopsy_id or folds.participant_id != patches.participant_id:
+            raise InputError(
+                f"{path}: the folds were frozen for other biopsies ({len(folds.biopsy_id)}, now "
+                f"{len(patches.biopsy_id)}): the cohort changed. Use another study name"
+            )
+        return folds
+    options = study.validation
+    folds = make_folds(
+        patches.biopsy_id, patches.participant_id, labels.label, options.folds, options.repeats, options.seed
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_folds(folds, path)
+    return folds

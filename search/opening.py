@@ -1,0 +1,123 @@
+"""Creating a study or continuing it: what it is made of is frozen at its first start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage
+
+from data_prep.problems import Problems
+from search.home import Home
+from search.material import Material
+from search.metrics import DIRECTIONS
+from search.storage import make_pruner
+from search.study_file import Study
+from search.suggest import stored_names
+
+
+def open_study(study: Study, material: Material, storage: BaseStorage, home: Home) -> optuna.Study:
+    """Create the study in the storage, or continue it.
+
+    Raises:
+        InputError: A study of that name exists and differs in what makes trials comparable; one line a
+        difference.
+    """
+    opened = optuna.create_study(
+        study_name=study.name,
+        storage=storage,
+        direction=DIRECTIONS[study.search.metric],
+        sampler=optuna.samplers.RandomSampler(seed=study.search.seed),
+        pruner=optuna.pruners.NopPruner(),
+        load_if_exists=True,
+    )
+    identity = identity_of(study, material)
+    if "identity" in opened.user_attrs:
+        _check_identity(study.name, opened.user_attrs["identity"], identity)
+        _check_choices(study, opened.user_attrs["space"])
+    else:
+        _describe(opened, study, material, identity)
+    opened.set_user_attr("space", study.space)
+    opened.set_user_attr("trials", study.search.trials)
+    for params in study.search.enqueue:
+        opened.enqueue_trial(stored_names(study.parameters, params), skip_if_exists=True)
+    folder = home.study(study.name)
+    folder.root.mkdir(parents=True, exist_ok=True)
+    folder.definition.write_text(study.to_json())
+    return opened
+
+
+def slot_study(study: Study, storage: BaseStorage) -> optuna.Study:
+    """The study as one slot sees it; its sampler is set trial by trial."""
+    return optuna.load_study(study_name=study.name, storage=storage, pruner=make_pruner(study.search))
+
+
+def identity_of(study: Study, material: Material) -> dict[str, Any]:
+    """What must stay the same for trials of one study to be comparable."""
+    return {
+        "cohort.name": material.cohort,
+        "cohort.patches": material.patches.hash,
+        "folds.hash": material.folds.hash,
+        "search.metric": study.search.metric,
+        **_flat("label", study.label.model_dump(mode="json")),
+        **_flat("input", study.input.model_dump(mode="json")),
+        **_flat("validation", study.validation.model_dump(mode="json")),
+        **_flat("training", study.training.model_dump(mode="json")),
+    }
+
+
+def _flat(section: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{section}.{key}": value for key, value in table.items()}
+
+
+def _check_identity(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Report settings that differ; data hashes only where no setting explains their difference."""
+    changed = [key for key in now if json.dumps(before.get(key)) != json.dumps(now[key])]
+    settings = [key for key in changed if key not in ("cohort.patches", "folds.hash")]
+    problems = Problems()
+    for key in settings or changed:
+        problems.add(
+            f"study {name!r}: {key}",
+            f"must stay {before.get(key)!r} as it was at the study's start, but got {now[key]!r}. "
+            "Use another name or --home for a new study",
+        )
+    problems.raise_any()
+
+
+def _check_choices(study: Study, before: Mapping[str, Any]) -> None:
+    """A list of values in the space must stay as it was: Optuna refuses another at some later trial."""
+    problems = Problems()
+    for name, entry in study.space.items():
+        old = before.get(name, entry)
+        if isinstance(entry, list) != isinstance(old, list) or (isinstance(old, list) and entry != old):
+            problems.add(
+                f"study {study.name!r}: space.{name}",
+                f"values must stay {old} as at the study's start, but got {entry}. "
+                "Use another name for a new study",
+            )
+    problems.raise_any()
+
+
+def _describe(opened: optuna.Study, study: Study, material: Material, identity: Mapping[str, Any]) -> None:
+    """Book what `radsearch show` says of cohort and folds; with the identity, the last, the study counts."""
+    opened.set_user_attr(
+        "cohort",
+        {
+            "name": material.cohort,
+            "participants": len(set(material.patches.participant_id)),
+            "biopsies": len(material.patches.biopsy_id),
+            "positive": int(material.labels.label.sum()),
+            "threshold": material.labels.threshold,
+            "excluded": dict(material.excluded),
+        },
+    )
+    opened.set_user_attr(
+        "folds",
+        {"n": material.folds.n_folds, "repeats": study.validation.repeats, "hash": material.folds.hash},
+    )
+    opened.set_user_attr("metric", study.search.metric)
+    opened.set_metric_names([study.search.metric])
+    opened.set_user_attr("space", study.space)
+    opened.set_user_attr("identity", dict(identity))

@@ -1,0 +1,63 @@
+"""The pictures of one trial: ROC, confusion, and its held-out biopsies with label and probability."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from search.figures import confusion_figure, heldout_figure, roc_figure, save_figure
+from search.material import Material
+from search.records import FoldResult
+
+SHOWN_SEQUENCE = "T1Gd"  # the sequence on which a reader knows the enhancing rim; else the cohort's first
+
+
+def draw_trial(material: Material, folds: Sequence[FoldResult], folder: Path, number: int) -> dict[str, Path]:
+    """Draw the finished folds of a trial.
+
+    Args:
+        material: The study's dataset; its patches are shown.
+        folds: At least one finished fold.
+        folder: Where the PNG files go.
+        number: The trial's number, for the titles.
+
+    Returns:
+        Caption to file.
+    """
+    rows = np.concatenate([fold.rows for fold in folds])
+    label = np.concatenate([fold.scores.label for fold in folds])
+    probability = np.concatenate([fold.scores.probability for fold in folds])
+    predicted = np.concatenate([fold.scores.predicted for fold in folds])
+    split = np.concatenate([np.full(len(fold.rows), fold.split) for fold in folds])
+    sequence, patches = _shown(material)
+    figures = {
+        "ROC curve": ("roc.png", roc_figure(label, probability, split, f"Trial {number}: ROC curve")),
+        "Confusion matrix": (
+            "confusion.png",
+            confusion_figure(label, predicted, f"Trial {number}: confusion matrix"),
+        ),
+        "Held-out biopsies": (
+            "held_out.png",
+            heldout_figure(
+                patches[rows],
+                label,
+                probability,
+                [f"#{row}" for row in rows],
+                sequence,
+                f"Trial {number}: held-out biopsies",
+                predicted,
+            ),
+        ),
+    }
+    return {caption: save_figure(figure, folder / name) for caption, (name, figure) in figures.items()}
+
+
+def _shown(material: Material) -> tuple[str, np.ndarray]:
+    """The sequence to show and its patches in the site's own slice, at a radius of at most 8."""
+    patches = material.patches
+    names = patches.sequences
+    index = names.index(SHOWN_SEQUENCE) if SHOWN_SEQUENCE in names else 0
+    middle = (patches.slices // 2) * len(names) + index
+    return names[index], patches.images(min(8, patches.radius))[..., middle]

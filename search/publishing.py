@@ -1,0 +1,193 @@
+"""What a study writes to MLflow and to optuna-dashboard: runs study > trial > fold, pictures, notes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import optuna
+from optuna.artifacts import FileSystemArtifactStore
+
+from search.dashboard import attach_pictures, save_trial_note, trial_note
+from search.endings import Ending
+from search.home import Home
+from search.links import run_path
+from search.material import Material
+from search.metrics import finite, fold_metrics, pooled_metrics
+from search.owner import Owner
+from search.records import FoldResult, TrialConfig
+from search.study_file import Study
+from search.tracking import Tracker
+from search.versions import software_versions
+
+STUDY = "study"
+
+
+def trial_key(key: int) -> str:
+    """The tracking key of a trial."""
+    return f"trial/{key}"
+
+
+def fold_key(key: int, split: int) -> str:
+    """The tracking key of one fold of a trial."""
+    return f"trial/{key}/fold/{split}"
+
+
+def open_tracker(study: Study, home: Home, uri: str | None) -> Tracker:
+    """The study's way to MLflow.
+
+    Args:
+        study: Its name is the experiment's.
+        home: Holds the embedded database, its artifacts and the spool.
+        uri: Another tracking server; None for the embedded one.
+    """
+    artifacts = home.tracking_artifacts if uri is None else None
+    return Tracker(uri or home.tracking_uri, artifacts, home.study(study.name).spool, study.name)
+
+
+class TrialPublisher:
+    """Tells MLflow and the dashboard what happens to trials; safe to share between slots.
+
+    Args:
+        study: The study's settings.
+        material: Its dataset, of which only sizes and hashes are published.
+        tracker: The way to MLflow.
+        store: Where optuna-dashboard looks for pictures.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        material: Material,
+        tracker: Tracker,
+        store: FileSystemArtifactStore,
+    ) -> None:
+        self._study, self._material, self._tracker, self._store = study, material, tracker, store
+
+    def study_started(self) -> None:
+        """Open the study's run, or open it again."""
+        tags = {**self._tags("study"), **{f"version.{k}": v for k, v in software_versions().items()}}
+        self._tracker.start_run(STUDY, self._study.name, tags, self._study_params())
+        self._tracker.log_text(STUDY, self._study.to_json(), "study.json")
+
+    def study_ended(self, status: str, metrics: Mapping[str, float]) -> None:
+        """Close the study's run; it is opened again when the study goes on."""
+        self._tracker.log_metrics(STUDY, metrics)
+        self._tracker.end_run(STUDY, status)
+
+    def trial_started(self, key: int, config: TrialConfig, retry_of: int | None) -> None:
+        """Open the trial's run, or open it again for a retry."""
+        tags = {**self._tags("trial"), "trial": str(key), "owner": Owner.of().host}
+        if retry_of is not None:
+            tags["retry_of"] = str(retry_of)
+        name = f"trial {key} {config.settings.get('architecture', '')}".strip()
+        params = {**config.settings, "seed": config.seed}
+        self._tracker.start_run(trial_key(key), name, tags, params, parent=STUDY)
+
+    def fold_started(self, key: int, split: int) -> None:
+        """Open the run of one fold."""
+        tags = {**self._tags("fold"), "trial": str(key), "fold": str(split)}
+        self._tracker.start_run(
+            fold_key(key, split), f"trial {key} fold {split}", tags, {}, parent=trial_key(key)
+        )
+
+    def fold_done(self, key: int, fold: FoldResult) -> None:
+        """Log a fold's curves and metrics, and end its run."""
+        run = fold_key(key, fold.split)
+        self._tracker.set_tags(run, {"device": fold.device})
+        for step, epoch in enumerate(_by_epoch(fold.curves), start=1):
+            self._tracker.log_metrics(run, epoch, step)
+        self._tracker.log_metrics(run, _fold_summary(fold))
+        self._tracker.end_run(run, "FINISHED")
+
+    def pictures(
+        self, study: optuna.Study, trial: optuna.Trial, key: int, pictures: Mapping[str, Path]
+    ) -> None:
+        """Publish the trial's pictures to both; to be called before the trial is told."""
+        for path in pictures.values():
+            self._tracker.log_artifact(trial_key(key), path)
+        shown = attach_pictures(study, trial, self._store, pictures)
+        trial.set_user_attr("pictures", shown)
+
+    def trial_ended(
+        self,
+        study: optuna.Study,
+        trial: optuna.Trial,
+        key: int,
+        folds: Sequence[FoldResult],
+        ending: Ending,
+        message: str,
+    ) -> None:
+        """Log the trial's metrics and out-of-fold table, end its run, and write its note."""
+        run = trial_key(key)
+        tags = {"ending": ending.cause} | ({"error": message} if message else {})
+        self._tracker.set_tags(run, tags)
+        if folds and not ending.retry:
+            self._tracker.log_metrics(run, trial_summary(folds))
+            self._tracker.log_text(run, predictions_table(folds), "out_of_fold.tsv")
+        self._tracker.end_run(run, ending.run_status)
+        lines = [f"Ended: {ending.cause}" + (f". {message}" if message else "")]
+        shown: Mapping[str, str] = trial.user_attrs.get("pictures", {})
+        save_trial_note(study, trial, trial_note(lines, shown, run_path(self._study.name, key)))
+
+    def _tags(self, level: str) -> dict[str, str]:
+        return {"level": level, "study": self._study.name, "fold_table": self._material.folds.hash}
+
+    def _study_params(self) -> dict[str, str | int | float]:
+        study, material = self._study, self._material
+        return {
+            "cohort": material.cohort,
+            "participants": len(set(material.patches.participant_id)),
+            "biopsies": len(material.patches.biopsy_id),
+            "positive": int(material.labels.label.sum()),
+            "label_threshold": material.labels.threshold,
+            "patches": material.patches.hash,
+            "genes": ",".join(study.label.genes),
+            "rule": study.label.rule,
+            "folds": study.validation.folds,
+            "repeats": study.validation.repeats,
+            "metric": study.search.metric,
+            "sampler": study.search.sampler,
+            "pruner": study.search.pruner,
+            "epochs": study.training.epochs,
+        }
+
+
+def trial_summary(folds: Sequence[FoldResult]) -> dict[str, float]:
+    """The metrics by which trials are compared, and their cost."""
+    return {
+        **finite(pooled_metrics([fold.scores for fold in folds])),
+        "folds_done": float(len(folds)),
+        "seconds": sum(fold.seconds for fold in folds),
+        "parameters": float(folds[0].parameters),
+        "trainable_parameters": float(folds[0].trainable_parameters),
+    }
+
+
+def predictions_table(folds: Sequence[FoldResult]) -> str:
+    """The out-of-fold probability of every held-out biopsy, as TSV; biopsies by index, not by name."""
+    lines = ["split\trepeat\tfold\tbiopsy\tlabel\tprobability\tthreshold"]
+    for fold in folds:
+        place = f"{fold.split}\t{fold.repeat}\t{fold.fold}"
+        for row, label, probability in zip(fold.rows, fold.labels, fold.probabilities, strict=True):
+            lines.append(f"{place}\t{row}\t{label}\t{probability!r}\t{fold.threshold!r}")
+    return "\n".join(lines) + "\n"
+
+
+def _by_epoch(curves: Mapping[str, Sequence[float | None]]) -> list[dict[str, float]]:
+    """Curves by name turned into one table an epoch, without what is undefined."""
+    epochs = max((len(curve) for curve in curves.values()), default=0)
+    return [
+        finite({f"epoch.{name}": curve[epoch] for name, curve in curves.items() if epoch < len(curve)})
+        for epoch in range(epochs)
+    ]
+
+
+def _fold_summary(fold: FoldResult) -> dict[str, float]:
+    return {
+        **finite(fold_metrics(fold.scores)),
+        "best_epoch": float(fold.best_epoch),
+        "threshold": fold.threshold,
+        "seconds": fold.seconds,
+        "memory_mb": fold.memory_mb,
+    }

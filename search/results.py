@@ -1,0 +1,74 @@
+"""What a study has found, as the record that `radsearch show --json` prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from search.booking import finished_folds, is_superseded
+from search.home import Home
+from search.metrics import DIRECTIONS, fold_metrics, pooled_metrics
+from search.publishing import trial_key
+from search.records import FoldResult
+from search.run_ids import RunIds
+
+
+def study_record(study: optuna.Study, home: Home, tracking: str | None = None) -> dict[str, Any]:
+    """Everything known of a study, keys as the project's design fixes them.
+
+    `honest.estimate` stays null: the corrected estimate needs the bootstrap over all trials' predictions,
+    which this version does not compute; `naive` is the best trial's own value, too good by the search's
+    optimism.
+    """
+    attrs = study.user_attrs
+    run_ids = RunIds(home.study(study.study_name).spool, tracking or home.tracking_uri, study.study_name)
+    trials = study.get_trials(deepcopy=False)
+    best = _best(study, trials)
+    return {
+        "study": study.study_name,
+        "home": str(home.root),
+        "cohort": attrs.get("cohort"),
+        "folds": attrs.get("folds"),
+        "trials": [_trial_record(trial, run_ids) for trial in trials if not is_superseded(trial)],
+        "best_trial": best.number if best else None,
+        "selected": {"rule": "argmax", "trials": [best.number] if best else []},
+        "honest": {
+            "metric": attrs.get("metric"),
+            "estimate": None,
+            "ci95": [None, None],
+            "naive": best.value if best else None,
+            "method": None,
+            "p_value": None,
+        },
+    }
+
+
+def _best(study: optuna.Study, trials: list[FrozenTrial]) -> FrozenTrial | None:
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
+    sign = 1 if DIRECTIONS[study.user_attrs["metric"]] == "maximize" else -1
+    return max(complete, key=lambda trial: sign * float(trial.value or 0.0), default=None)
+
+
+def _trial_record(trial: FrozenTrial, run_ids: RunIds) -> dict[str, Any]:
+    folds = list(finished_folds(trial).values())
+    return {
+        "number": trial.number,
+        "state": trial.state.name,
+        "params": trial.user_attrs.get("settings", trial.params),
+        "value": trial.value if trial.state == TrialState.COMPLETE else None,
+        "metrics": pooled_metrics([fold.scores for fold in folds]),
+        "fold_metrics": [fold_metrics(fold.scores) for fold in folds],
+        "folds_done": len(folds),
+        "seconds": sum(fold.seconds for fold in folds),
+        "parameters": _of_first(folds, "parameters"),
+        "trainable_parameters": _of_first(folds, "trainable_parameters"),
+        "mlflow_run_id": run_ids.get(trial_key(int(trial.user_attrs.get("key", trial.number)))),
+        "retry_of": trial.user_attrs.get("retry_of"),
+        "error": trial.user_attrs.get("error"),
+    }
+
+
+def _of_first(folds: list[FoldResult], name: str) -> int | None:
+    return getattr(folds[0], name) if folds else None

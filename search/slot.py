@@ -1,0 +1,202 @@
+"""A slot's owner: asks Optuna, hands trials to its child fold by fold, books what comes back, ends the trial.
+
+It never loads TensorFlow, and is the only writer of its trials in Optuna and MLflow.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from search.booking import book_fold, finished_folds, key_of, place_in_line, requeue
+from search.child_process import Child
+from search.claims import Claims, trial_seed
+from search.endings import Ending, decide
+from search.errors import TrialFailedError
+from search.home import StudyFolder
+from search.material import Material
+from search.metrics import finite, pooled_metrics
+from search.owner import Owner
+from search.pictures import draw_trial
+from search.progress import Listener
+from search.publishing import TrialPublisher
+from search.records import FoldResult, TrialConfig
+from search.study_file import Study
+from search.suggest import sample
+
+CRASH_LIMIT, CRASH_WINDOW = 3, 60.0  # a child that dies so often within so many seconds will not recover
+FOLDS_PER_CHILD = 200  # each fold leaks some memory in TensorFlow (keras#17458)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the slots of one process share, all of it fixed before the first trial.
+
+    Attributes:
+        study: The study's settings.
+        material: Its dataset.
+        folder: Its files.
+        publisher: Writes to MLflow and optuna-dashboard.
+        listener: Hears what happens.
+        stop: Set when no further fold shall be finished.
+        claim: Hands out the next trial.
+    """
+
+    study: Study
+    material: Material
+    folder: StudyFolder
+    publisher: TrialPublisher
+    listener: Listener
+    stop: threading.Event
+    claim: Claims
+
+
+class Slot:
+    """One owner and one child.
+
+    Args:
+        bench: What it shares with the others.
+        study: The study with a sampler of this slot's own.
+        child: Its child process.
+    """
+
+    def __init__(self, bench: Bench, study: optuna.Study, child: Child) -> None:
+        self._bench, self._study, self._child = bench, study, child
+        self._crashes: deque[float] = deque(maxlen=CRASH_LIMIT)
+        self.failure: str | None = None
+
+    def run(self) -> None:
+        """Run trials until none is left, the study is stopped, or the child keeps dying (see `failure`)."""
+        try:
+            while not self._bench.stop.is_set() and self.failure is None:
+                trial = self._bench.claim(self._study)
+                if trial is None:
+                    break
+                self._run_trial(trial)
+        finally:
+            self._child.close()
+
+    def _run_trial(self, trial: optuna.Trial) -> None:
+        config = self._book(trial)
+        folds = finished_folds(_frozen(trial))
+        bench, number = self._bench, trial.number
+        bench.listener.trial_started(number, config.settings, len(bench.material.folds.splits()), len(folds))
+        bench.publisher.trial_started(key_of(trial), config, _retry_of(trial))
+        try:
+            pruned = self._run_folds(trial, config, folds)
+        except TrialFailedError as failure:
+            self._note_crash(failure)
+            self._end(trial, folds, failure.cause, str(failure))
+        else:
+            self._end(trial, folds, "pruned" if pruned else "complete", "")
+
+    def _book(self, trial: optuna.Trial) -> TrialConfig:
+        """Freeze what the trial is; a retried trial keeps the seed of its first attempt."""
+        trial.set_user_attr("owner", str(Owner.of()))
+        space = self._bench.study.parameters
+        settings = space.settings(sample(trial, space))
+        place = trial.user_attrs.get("place")
+        if place is None:
+            place = place_in_line(self._study.get_trials(deepcopy=False), trial.number)
+        trial.set_user_attr("place", place)
+        trial.set_user_attr("key", key_of(trial))
+        trial.set_user_attr("settings", settings)
+        return TrialConfig(settings, trial_seed(self._bench.study.search.seed, place))
+
+    def _run_folds(self, trial: optuna.Trial, config: TrialConfig, folds: dict[int, FoldResult]) -> bool:
+        """Run the folds that are missing, book each; returns whether the trial was pruned."""
+        for split in self._bench.material.folds.splits():
+            if split.index in folds:
+                continue
+            folds[split.index] = self._run_fold(trial, config, split.index)
+            value = self._running_value(folds)
+            if value is not None:
+                trial.report(value, step=split.index)
+            self._bench.listener.fold_done(trial.number, split.index, value)
+            unfinished = len(folds) < len(self._bench.material.folds.splits())
+            if unfinished and value is not None and trial.should_prune():
+                return True
+        return False
+
+    def _run_fold(self, trial: optuna.Trial, config: TrialConfig, split: int) -> FoldResult:
+        bench, key = self._bench, key_of(trial)
+        bench.listener.fold_started(trial.number, split)
+        bench.publisher.fold_started(key, split)
+        epochs = bench.study.training.epochs
+        if self._child.folds_run >= FOLDS_PER_CHILD:
+            self._child.close()
+        fold = self._child.run_fold(
+            config,
+            split,
+            lambda m: bench.listener.epoch(trial.number, m["epoch"], epochs, m["loss"]),
+        )
+        book_fold(trial, fold)
+        bench.publisher.fold_done(key, fold)
+        return fold
+
+    def _running_value(self, folds: dict[int, FoldResult]) -> float | None:
+        """The study's metric over the folds so far: the running mean that pruners compare."""
+        metrics = pooled_metrics([folds[split].scores for split in sorted(folds)])
+        return metrics[self._bench.study.search.metric]
+
+    def _end(self, trial: optuna.Trial, folds: dict[int, FoldResult], cause: str, message: str) -> None:
+        value = self._running_value(folds)
+        if cause == "complete" and value is None:
+            cause, message = (
+                "failed",
+                f"{self._bench.study.search.metric} is undefined: held-out labels are all alike",
+            )
+        ending = decide(cause, int(trial.user_attrs.get("retries", 0)))
+        try:
+            self._tell(trial, folds, ending, value, message)
+        except ValueError:
+            message = "another process had already ended this trial"  # a zombie's late word is not booked
+        self._bench.listener.trial_ended(trial.number, ending.cause, value, message)
+
+    def _tell(
+        self,
+        trial: optuna.Trial,
+        folds: dict[int, FoldResult],
+        ending: Ending,
+        value: float | None,
+        message: str,
+    ) -> None:
+        """Publish the pictures (Optuna takes none after the end), end the trial, then its MLflow run."""
+        key, done = key_of(trial), [folds[split] for split in sorted(folds)]
+        if ending.state != "FAIL" and done:
+            pictures = draw_trial(self._bench.material, done, self._bench.folder.trial(key), trial.number)
+            self._bench.publisher.pictures(self._study, trial, key, pictures)
+        if not ending.retry:
+            for name, metric in finite(pooled_metrics([fold.scores for fold in done])).items():
+                trial.set_user_attr(name, metric)
+        if ending.constraint:
+            trial.set_user_attr(ending.constraint, 1)  # optuna-dashboard does not show constraints
+            trial.set_constraint(ending.constraint, 1)
+        if ending.retry:
+            requeue(self._study, _frozen(trial), ending.cause)
+        else:
+            if message:
+                trial.set_user_attr("error", message)
+            complete = ending.state == "COMPLETE"
+            self._study.tell(trial, value if complete else None, state=TrialState[ending.state])
+        self._bench.publisher.trial_ended(self._study, trial, key, done, ending, message)
+
+    def _note_crash(self, failure: TrialFailedError) -> None:
+        if failure.cause != "child lost":
+            return
+        self._crashes.append(time.monotonic())
+        if len(self._crashes) == CRASH_LIMIT and self._crashes[-1] - self._crashes[0] < CRASH_WINDOW:
+            self.failure = str(failure)
+
+
+def _frozen(trial: optuna.Trial) -> FrozenTrial:
+    return trial.storage.get_trial(trial._trial_id)
+
+
+def _retry_of(trial: optuna.Trial) -> int | None:
+    return trial.user_attrs.get("retry_of")

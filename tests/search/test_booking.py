@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from search import booking
+from search.booking import book_fold, counts, finished_folds, key_of, mend, reap, requeue
+from search.home import Home
+from search.owner import Owner
+from search.records import FoldResult
+from search.storage import open_storage
+
+DEAD = str(dataclasses.replace(Owner.of(), start=1))
+
+
+def running(study: optuna.Study, owner: str = DEAD) -> optuna.Trial:
+    trial = study.ask()
+    trial.suggest_float("learning_rate", 0.0, 1.0)
+    trial.set_user_attr("owner", owner)
+    return trial
+
+
+def lock_of(tmp_path: Path) -> Path:
+    return tmp_path / "reaper.lock"
+
+
+def states(study: optuna.Study) -> list[str]:
+    return [trial.state.name for trial in study.get_trials()]
+
+
+def test_folds_come_back_in_order(empty_study: optuna.Study, make_fold: Callable[..., FoldResult]) -> None:
+    trial = running(empty_study)
+    for split in (2, 0, 1):
+        book_fold(trial, make_fold(split))
+    assert list(finished_folds(empty_study.get_trials()[0])) == [0, 1, 2]
+
+
+def test_a_dead_owners_trial_is_taken_up_by_a_copy_with_its_folds(
+    empty_study: optuna.Study, make_fold: Callable[..., FoldResult], tmp_path: Path
+) -> None:
+    trial = running(empty_study)
+    book_fold(trial, make_fold(0))
+    trial.report(0.7, step=0)
+    assert reap(empty_study, lock_of(tmp_path)) == [0]
+    lost, copy = empty_study.get_trials()
+    assert (lost.state, copy.state) == (TrialState.FAIL, TrialState.WAITING)
+    assert copy.params == lost.params
+    assert list(finished_folds(copy)) == [0]
+    assert copy.intermediate_values == {0: 0.7}
+    assert "owner" not in copy.user_attrs
+    assert (copy.user_attrs["retry_of"], key_of(copy)) == (0, 0)
+
+
+def test_the_copy_is_the_next_trial_asked_for(empty_study: optuna.Study, tmp_path: Path) -> None:
+    trial = running(empty_study)
+    reap(empty_study, lock_of(tmp_path))
+    again = empty_study.ask()
+    assert again.suggest_float("learning_rate", 0.0, 1.0) == trial.params["learning_rate"]
+
+
+def test_a_living_owners_trial_and_a_young_unowned_one_are_left_alone(
+    empty_study: optuna.Study, tmp_path: Path
+) -> None:
+    running(empty_study, str(Owner.of()))
+    empty_study.ask()
+    assert reap(empty_study, lock_of(tmp_path)) == []
+    assert states(empty_study) == ["RUNNING", "RUNNING"]
+
+
+def test_an_unowned_trial_is_reaped_in_the_end(
+    empty_study: optuna.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty_study.ask()
+    monkeypatch.setattr(booking, "UNBOOKED_SECONDS", -1)
+    assert reap(empty_study, lock_of(tmp_path)) == [0]
+
+
+def test_reaping_twice_or_from_many_sides_makes_one_copy(empty_study: optuna.Study, tmp_path: Path) -> None:
+    running(empty_study)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: reap(empty_study, lock_of(tmp_path)), range(8)))
+    assert states(empty_study) == ["FAIL", "WAITING"]
+
+
+def test_a_reaper_that_died_before_the_copy_is_completed(empty_study: optuna.Study) -> None:
+    trial = running(empty_study)
+    trial.set_user_attr("fate", "requeue")
+    empty_study.tell(trial, state=TrialState.FAIL)
+    mend(empty_study)
+    mend(empty_study)
+    assert states(empty_study) == ["FAIL", "WAITING"]
+
+
+def test_a_trial_lost_three_times_stays_failed(empty_study: optuna.Study, tmp_path: Path) -> None:
+    running(empty_study)
+    for _ in range(4):
+        reap(empty_study, lock_of(tmp_path))
+        waiting = empty_study.get_trials(states=(TrialState.WAITING,))
+        if waiting:
+            empty_study.ask().set_user_attr("owner", DEAD)
+    assert states(empty_study) == ["FAIL", "FAIL", "FAIL"]
+    assert [counts(trial) for trial in empty_study.get_trials()] == [False, False, True]
+
+
+def test_interruptions_do_not_use_up_retries(empty_study: optuna.Study) -> None:
+    running(empty_study)
+    for _ in range(5):
+        trial = empty_study.get_trials()[-1]
+        requeue(empty_study, trial, "interrupted")
+        empty_study.ask()
+    assert empty_study.get_trials()[-1].user_attrs["retries"] == 0
+
+
+def test_a_zombies_late_word_is_refused(empty_study: optuna.Study, tmp_path: Path) -> None:
+    trial = running(empty_study)
+    reap(empty_study, lock_of(tmp_path))
+    with pytest.raises(ValueError, match="Cannot tell a FAIL trial"):
+        empty_study.tell(trial, 0.9)
+
+
+def test_a_process_killed_while_it_runs_a_trial_leaves_nothing_running(tmp_path: Path) -> None:
+    code = f"""
+import os, optuna
+from search.home import Home
+from search.owner import Owner
+from search.storage import open_storage
+study = optuna.create_study(study_name="s", storage=open_storage(None, Home.at({str(tmp_path)!r})))
+study.ask().set_user_attr("owner", str(Owner.of()))
+os.kill(os.getpid(), 9)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    study = optuna.load_study(study_name="s", storage=open_storage(None, Home.at(tmp_path)))
+    assert states(study) == ["RUNNING"]
+    reap(study, lock_of(tmp_path))
+    assert states(study) == ["FAIL", "WAITING"]

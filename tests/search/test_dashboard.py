@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from contextlib import contextmanager
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import optuna
+import pytest
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna_dashboard import get_note
+
+from search.dashboard import artifact_store, attach_pictures, make_app, save_trial_note, trial_note
+from search.links import run_url
+
+MLFLOW = "http://127.0.0.1:5099"
+RUNS = {("demo", 3): ("1", "3f2a")}
+
+
+@pytest.fixture
+def study(tmp_path):
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "optuna.journal")))
+    return optuna.create_study(study_name="demo", storage=storage)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "roc.png"
+    path.write_bytes(b"\x89PNG first")
+    return path
+
+
+@pytest.fixture
+def ask(tmp_path, study):
+    """Sends one request to the served dashboard and gives status, headers and body."""
+
+    class Quiet(WSGIRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    @contextmanager
+    def served():
+        app = make_app(study._storage, tmp_path / "artifacts", MLFLOW, lambda *key: RUNS.get(key))
+        server = make_server("127.0.0.1", 0, app, handler_class=Quiet)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    def request(method, path, headers=None, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request(method, path, body, {"Accept-Encoding": "", **(headers or {})})
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        return answer.status, answer.headers, content
+
+    with served() as port:
+        yield request
+
+
+def test_reading_requests_are_answered(ask, study):
+    status, _, body = ask("GET", "/api/studies")
+    assert status == 200
+    assert [entry["study_name"] for entry in json.loads(body)["study_summaries"]] == ["demo"]
+    assert ask("HEAD", "/api/studies")[::2] == (200, b"")
+    assert b"<html" in ask("GET", "/dashboard")[2].lower()
+
+
+@pytest.mark.parametrize("method", ["DELETE", "POST", "PUT", "PATCH", "delete", "PROPFIND"])
+def test_writing_requests_are_refused_and_change_nothing(ask, study, method):
+    status, _, body = ask(method, f"/api/studies/{study._study_id}", body="{}")
+    assert (status, body) == (403, f"This dashboard is read-only: {method} is refused.\n".encode())
+    assert [entry.study_name for entry in optuna.get_all_study_summaries(study._storage)] == ["demo"]
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "localhost@evil.example:80", "10.0.0.7:8080", ""]
+)
+def test_a_foreign_host_name_is_refused(ask, host):
+    status, _, body = ask("GET", "/api/studies", {"Host": host})
+    assert (status, body) == (403, b"This dashboard answers to localhost only.\n")
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8080", "127.0.0.1:9", "[::1]:8080", "[::1]"])
+def test_each_loopback_name_is_served_at_any_port(ask, host):
+    assert ask("GET", "/api/studies", {"Host": host})[0] == 200
+
+
+def test_a_picture_of_a_trial_is_served_also_after_the_trial_ended(ask, study, tmp_path, picture):
+    trial = study.ask()
+    paths = attach_pictures(study, trial, artifact_store(tmp_path / "artifacts"), {"ROC": picture})
+    study.tell(trial, 0.5)
+    status, headers, body = ask("GET", paths["ROC"])
+    assert (status, headers["Content-Type"], body) == (200, "image/png", b"\x89PNG first")
+
+
+def test_attaching_again_replaces_the_picture_of_the_same_name(ask, study, tmp_path, picture):
+    trial, store = study.ask(), artifact_store(tmp_path / "artifacts")
+    first = attach_pictures(study, trial, store, {"ROC": picture})
+    picture.write_bytes(b"\x89PNG second")
+    frozen = study.get_trials()[0]
+    assert attach_pictures(study, frozen, store, {"ROC": picture}) == first
+    assert ask("GET", first["ROC"])[2] == b"\x89PNG second"
+    shown = json.loads(ask("GET", f"/api/studies/{study._study_id}?after=0")[2])["trials"][0]["artifacts"]
+    assert [artifact["filename"] for artifact in shown] == ["roc.png"]
+
+
+def test_a_finished_trial_takes_no_picture(study, tmp_path, picture):
+    trial = study.ask()
+    study.tell(trial, 0.5)
+    with pytest.raises(UpdateFinishedTrialError, match="can not be updated"):
+        attach_pictures(study, trial, artifact_store(tmp_path / "artifacts"), {"ROC": picture})
+
+
+def test_a_note_is_kept_for_a_running_and_replaced_on_a_finished_trial(study):
+    trial = study.ask()
+    save_trial_note(study, trial, "running " * 600)
+    assert get_note(trial) == "running " * 600
+    study.tell(trial, 0.5)
+    save_trial_note(study, study.trials[0], "done")
+    assert get_note(trial) == "done"
+
+
+def test_a_note_holds_the_link_the_lines_and_the_pictures_side_by_side():
+    pictures = {"ROC": "/artifacts/0/0/ab", "Confusion": "/artifacts/0/0/cd"}
+    assert trial_note(["AUC **0.61**"], pictures, "/mlflow/demo/3").split("\n\n") == [
+        "[Open this trial in MLflow](/mlflow/demo/3)",
+        "AUC **0.61**",
+        "![ROC](/artifacts/0/0/ab) ![Confusion](/artifacts/0/0/cd)",
+    ]
+
+
+def test_the_link_to_a_run_leads_to_the_mlflow_ui_of_the_moment(ask):
+    status, headers, _ = ask("GET", "/mlflow/demo/3")
+    assert (status, headers["Location"]) == (302, run_url(MLFLOW, "1", "3f2a"))
+
+
+def test_a_run_that_mlflow_has_not_taken_yet_is_a_plain_line(ask):
+    assert ask("GET", "/mlflow/demo/4")[::2] == (404, b"MLflow has no run of this trial yet.\n")
+
+
+@pytest.mark.parametrize("name", ["demo", "../3", "demo/x", "a%0d%0aX:y/3", "/3", "demo/3/4"])
+def test_only_a_study_name_and_a_number_are_looked_up(ask, name):
+    status, _, body = ask("GET", f"/mlflow/{name}")
+    assert status == 404
+    assert b"MLflow has no run" not in body

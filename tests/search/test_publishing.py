@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from search.publishing import predictions_table, trial_summary
+from search.records import FoldResult
+
+
+@pytest.fixture(scope="module")
+def runs(finished: Any) -> dict[str, Any]:
+    """The MLflow runs of the finished study, by name."""
+    client = MlflowClient(finished.home.tracking_uri)
+    experiment = client.get_experiment_by_name("toy")
+    return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+
+
+def test_there_is_a_run_for_the_study_each_trial_and_each_fold(runs: dict[str, Any]) -> None:
+    levels = [run.data.tags["level"] for run in runs.values()]
+    assert sorted(levels) == ["fold"] * 6 + ["study"] + ["trial"] * 2
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+
+
+def test_folds_hang_below_trials_and_trials_below_the_study(runs: dict[str, Any]) -> None:
+    parent = {name: run.data.tags.get("mlflow.parentRunId") for name, run in runs.items()}
+    trial = runs["trial 0 small_cnn"]
+    assert parent["trial 0 fold 2"] == trial.info.run_id
+    assert parent["trial 0 small_cnn"] == runs["toy"].info.run_id
+
+
+def test_every_run_carries_the_fold_tables_hash(runs: dict[str, Any], finished: Any) -> None:
+    wanted = finished.outcome.study.user_attrs["folds"]["hash"]
+    assert {run.data.tags["fold_table"] for run in runs.values()} == {wanted}
+
+
+def test_a_trial_run_has_settings_metrics_and_pictures(runs: dict[str, Any], finished: Any) -> None:
+    run = runs["trial 0 small_cnn"]
+    assert run.data.params["optimizer"] == "sgd"
+    value = finished.outcome.study.get_trials()[0].value
+    assert run.data.metrics["roc_auc"] == pytest.approx(value)
+    client = MlflowClient(finished.home.tracking_uri)
+    files = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert files == {"roc.png", "confusion.png", "held_out.png", "out_of_fold.tsv"}
+
+
+def test_a_fold_run_has_a_curve_with_one_value_an_epoch(runs: dict[str, Any], finished: Any) -> None:
+    client = MlflowClient(finished.home.tracking_uri)
+    curve = client.get_metric_history(runs["trial 1 fold 0"].info.run_id, "epoch.loss")
+    assert [point.step for point in curve] == [1, 2]
+
+
+def test_the_study_run_tells_versions_and_holds_the_study(runs: dict[str, Any], finished: Any) -> None:
+    assert {"version.python", "version.optuna", "version.keras"} <= set(runs["toy"].data.tags)
+    client = MlflowClient(finished.home.tracking_uri)
+    assert [item.path for item in client.list_artifacts(runs["toy"].info.run_id)] == ["study.json"]
+
+
+def test_no_participant_or_biopsy_is_named_in_either_tracker(runs: dict[str, Any], finished: Any) -> None:
+    texts = [str(run.to_dictionary()) for run in runs.values()]
+    texts += [str(trial) for trial in finished.outcome.study.get_trials()]
+    texts += [str(finished.outcome.study.user_attrs)]
+    assert not any("sub-0" in text or "'b0" in text for text in texts)
+
+
+def test_pictures_hang_on_the_trial_in_optuna(finished: Any) -> None:
+    for trial in finished.outcome.study.get_trials():
+        assert set(trial.user_attrs["pictures"]) == {"ROC curve", "Confusion matrix", "Held-out biopsies"}
+
+
+def test_the_table_of_predictions_has_one_exact_row_a_biopsy(make_fold: Callable[..., FoldResult]) -> None:
+    folds = [make_fold(0), make_fold(1)]
+    header, *rows = predictions_table(folds).splitlines()
+    assert header.split("\t")[3:6] == ["biopsy", "label", "probability"]
+    read = [float(row.split("\t")[5]) for row in rows]
+    assert read == [*folds[0].probabilities, *folds[1].probabilities]
+
+
+def test_the_summary_adds_up_the_cost(make_fold: Callable[..., FoldResult]) -> None:
+    summary = trial_summary([make_fold(0), make_fold(1)])
+    assert (summary["seconds"], summary["folds_done"]) == (3.0, 2.0)

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from search.results import study_record
+
+KEYS = {"study", "home", "cohort", "folds", "trials", "best_trial", "selected", "honest"}
+TRIAL_KEYS = {
+    "number",
+    "state",
+    "params",
+    "value",
+    "metrics",
+    "fold_metrics",
+    "folds_done",
+    "seconds",
+    "parameters",
+    "trainable_parameters",
+    "mlflow_run_id",
+    "retry_of",
+    "error",
+}
+
+
+def test_the_record_has_the_keys_that_other_programs_rely_on(finished: Any) -> None:
+    record = study_record(finished.outcome.study, finished.home)
+    assert set(record) >= KEYS
+    assert all(set(trial) >= TRIAL_KEYS for trial in record["trials"])
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+
+
+def test_cohort_and_folds_are_described(finished: Any) -> None:
+    record = study_record(finished.outcome.study, finished.home)
+    assert record["cohort"]["name"] == "toy"
+    assert (record["cohort"]["participants"], record["cohort"]["biopsies"]) == (12, 36)
+    assert record["cohort"]["positive"] == 18
+    assert (record["folds"]["n"], record["folds"]["repeats"], len(record["folds"]["hash"])) == (3, 1, 64)
+
+
+def test_the_best_trial_is_the_one_of_the_largest_value(finished: Any) -> None:
+    record = study_record(finished.outcome.study, finished.home)
+    values = {trial["number"]: trial["value"] for trial in record["trials"]}
+    assert values[record["best_trial"]] == max(values.values())
+    assert record["honest"]["naive"] == max(values.values())
+
+
+def test_an_estimate_that_was_not_made_is_null_and_not_the_naive_one(finished: Any) -> None:
+    honest = study_record(finished.outcome.study, finished.home)["honest"]
+    assert honest["estimate"] is None
+    assert honest["ci95"] == [None, None]
+
+
+def test_each_trial_names_its_mlflow_run(finished: Any) -> None:
+    runs = [trial["mlflow_run_id"] for trial in study_record(finished.outcome.study, finished.home)["trials"]]
+    assert all(runs)
+    assert len(set(runs)) == len(runs)
+
+
+def test_costs_and_sizes_are_those_of_the_folds(finished: Any) -> None:
+    trial = study_record(finished.outcome.study, finished.home)["trials"][0]
+    assert 10_000 <= trial["trainable_parameters"] <= trial["parameters"] <= 60_000
+    assert trial["seconds"] > 0

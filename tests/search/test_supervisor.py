@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_prep.problems import InputError
+from search.home import Home
+from search.metrics import DIRECTIONS
+from search.placement import Placement
+from search.progress import Silent
+from search.results import study_record
+from search.study_file import Study
+from search.supervisor import RunOptions, run_study
+
+MakeStudy = Callable[..., Study]
+
+
+def record_of(finished: Any) -> dict[str, Any]:
+    return study_record(finished.outcome.study, finished.home)
+
+
+def test_a_study_ends_with_the_trials_asked_for_each_with_all_its_folds(finished: Any) -> None:
+    trials = record_of(finished)["trials"]
+    assert [trial["state"] for trial in trials] == ["COMPLETE", "COMPLETE"]
+    assert [trial["folds_done"] for trial in trials] == [3, 3]
+    assert finished.outcome.undelivered == 0
+
+
+def test_the_enqueued_trial_runs_first_and_as_enqueued(finished: Any) -> None:
+    params = record_of(finished)["trials"][0]["params"]
+    assert (params["optimizer"], params["momentum"], params["patch_radius"]) == ("sgd", 0.5, 3)
+
+
+def test_every_biopsy_is_held_out_once_a_trial(finished: Any) -> None:
+    for trial in finished.outcome.study.get_trials():
+        folds = [json.loads(trial.user_attrs[f"fold:{k}"]) for k in range(3)]
+        assert sorted(row for fold in folds for row in fold["rows"]) == list(range(36))
+        people = [set(fold["participants"]) for fold in folds]
+        assert not people[0] & people[1]
+        assert not people[1] & people[2]
+
+
+def test_the_value_is_the_metric_over_all_folds_and_steps_are_running_means(finished: Any) -> None:
+    for trial, frozen in zip(record_of(finished)["trials"], finished.outcome.study.get_trials(), strict=True):
+        assert trial["value"] == trial["metrics"]["roc_auc"] == frozen.intermediate_values[2]
+        assert frozen.intermediate_values[0] == trial["fold_metrics"][0]["roc_auc"]
+        assert set(trial["metrics"]) == set(DIRECTIONS)
+
+
+def test_running_a_finished_study_again_runs_nothing(finished: Any) -> None:
+    before = record_of(finished)
+    outcome = run_study(finished.study, finished.home, RunOptions(), Silent())
+    assert study_record(outcome.study, finished.home) == before
+
+
+def test_the_same_study_gives_the_same_numbers(finished: Any, make_study: MakeStudy, tmp_path: Path) -> None:
+    again = make_study(tmp_path, "search.trials=1")
+    outcome = run_study(again, Home.at(tmp_path / "home"), RunOptions(), Silent())
+    first, second = finished.outcome.study.get_trials()[0], outcome.study.get_trials()[0]
+    for split in range(3):
+        one, other = (json.loads(trial.user_attrs[f"fold:{split}"]) for trial in (first, second))
+        assert one["probabilities"] == other["probabilities"]
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("training.epochs=3", "training.epochs: must stay 2 as it was at the study's start, but got 3"),
+        ("validation.folds=4", "validation.folds: must stay 3"),
+        ("label.genes=['CD3E']", "label.genes: must stay ['CD3D']"),
+        ("search.metric=brier", "search.metric: must stay 'roc_auc'"),
+        ("space.batch_size=[9, 18]", "space.batch_size: values must stay [9] as at"),
+    ],
+)
+def test_another_study_under_the_same_name_is_refused(
+    finished: Any, make_study: MakeStudy, override: str, line: str
+) -> None:
+    changed = make_study(finished.home.root.parent, override)
+    with pytest.raises(InputError, match="toy") as caught:
+        run_study(changed, finished.home, RunOptions(), Silent())
+    assert line in str(caught.value)
+
+
+def test_more_trials_of_the_same_study_continue_it(make_study: MakeStudy, tmp_path: Path) -> None:
+    home = Home.at(tmp_path / "home")
+    run_study(make_study(tmp_path, "search.trials=1"), home, RunOptions(), Silent())
+    outcome = run_study(make_study(tmp_path, "search.trials=3"), home, RunOptions(), Silent())
+    rates = [trial.params["learning_rate"] for trial in outcome.study.get_trials()]
+    assert len(set(rates)) == 3
+
+
+def test_two_slots_share_the_trials(make_study: MakeStudy, tmp_path: Path) -> None:
+    study = make_study(tmp_path, "search.trials=4")
+    options = RunOptions(placements=(Placement(1, None),) * 2)
+    trials = study_record(
+        run_study(study, Home.at(tmp_path / "home"), options, Silent()).study, Home.at(tmp_path)
+    )
+    assert [trial["state"] for trial in trials["trials"]] == ["COMPLETE"] * 4
+
+
+def start_cli(folder: Path, *extra: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "search.cli", "run", "study.toml", "--home", "home", *extra]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(process: subprocess.Popen[str], text: str) -> str:
+    """Read the process' stderr up to a line that holds `text`."""
+    assert process.stderr is not None
+    seen = ""
+    deadline = time.monotonic() + 120
+    while text not in seen and time.monotonic() < deadline:
+        line = process.stderr.readline()
+        assert line, f"the process ended before it said {text!r}: {seen}"
+        seen += line
+    return seen
+
+
+def shown(folder: Path) -> dict[str, Any]:
+    command = [sys.executable, "-m", "search.cli", "show", "toy", "--json", "--home", "home"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+LONG = ("--set", "training.epochs=8", "--set", "training.early_stopping=none", "--trials", "2")
+
+
+def test_ctrl_c_books_and_a_kill_loses_nothing(make_study: MakeStudy, tmp_path: Path) -> None:
+    """Ctrl-C after the first fold, kill -9 after the next, then on to the end: no number differs."""
+    for folder in (tmp_path / "disturbed", tmp_path / "undisturbed"):
+        folder.mkdir()
+        make_study(folder)
+    disturbed = tmp_path / "disturbed"
+    process = start_cli(disturbed, *LONG)
+    wait_for(process, "trial 0 fold 0")
+    process.send_signal(signal.SIGINT)
+    stdout, _ = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "everything booked" in stdout
+    trial = shown(disturbed)["trials"][0]
+    assert (trial["state"], trial["folds_done"] >= 1) == ("WAITING", True)
+
+    process = start_cli(disturbed, *LONG)
+    wait_for(process, " fold 2:")
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+
+    for folder in (disturbed, tmp_path / "undisturbed"):
+        process = start_cli(folder, *LONG)
+        process.communicate(timeout=300)
+        assert process.returncode == 0
+    trials, expected = shown(disturbed)["trials"], shown(tmp_path / "undisturbed")["trials"]
+    assert [trial["state"] for trial in trials] == ["COMPLETE", "COMPLETE"]
+    for same in ("params", "fold_metrics"):
+        assert [trial[same] for trial in trials] == [trial[same] for trial in expected]
+    assert len({trial["mlflow_run_id"] for trial in trials}) == 2

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from search.home import Home
 from search.study_file import InputSection, Study
 
 Progress = Callable[[int, int], None]
+T = TypeVar("T")
 
 JITTER_MARGIN = 3  # voxels: two standard deviations of the jitter that augmentation draws
 
@@ -76,29 +78,51 @@ def prepare(study: Study, home: Home, progress: Progress | None = None) -> Mater
         InputError: All problems of the cohort, or of cohort and study together.
     """
     cohort = read_cohort(Path(study.cohort or ""))
-    request = _request(study, cohort)
-    labels = _labels(study, cohort)
-    patches = load_patches(cohort, request, home.cache, progress)
+    problems = Problems()
+    _check_folds(study, cohort, problems)
+    request = _request(study, cohort, problems)
+    labels = _collect(problems, lambda: _labels(study, cohort))
+    patches = _collect(problems, lambda: load_patches(cohort, request, home.cache, progress))
+    problems.raise_any()
+    if labels is None or patches is None:
+        raise InputError("cohort: labels and patches are needed")
     rows, excluded = _kept(patches, labels, study.input.missing)
     patches, labels = patches.take(rows), _labels_of(labels, [patches.biopsy_id[row] for row in rows])
     folds = _frozen_folds(study, patches, labels, home.study(study.name).folds)
     return Material(cohort.name, patches, labels, folds, study.input.missing, _margin(study.input), excluded)
 
 
+def _collect(problems: Problems, step: Callable[[], T]) -> T | None:
+    """The step's result; where its input is wrong, None and its problems noted beside the others'."""
+    try:
+        return step()
+    except InputError as error:
+        problems.extend(error)
+        return None
+
+
+def _check_folds(study: Study, cohort: Cohort, problems: Problems) -> None:
+    folds, participants = study.validation.folds, len(cohort.participants)
+    if folds > participants:
+        problems.add(
+            "validation.folds",
+            f"{folds} folds need as many participants, but the cohort has {participants}",
+        )
+
+
 def _margin(options: InputSection) -> int:
     return JITTER_MARGIN if "jitter" in options.augmentation else 0
 
 
-def _request(study: Study, cohort: Cohort) -> PatchRequest:
+def _request(study: Study, cohort: Cohort, problems: Problems) -> PatchRequest:
+    """What to cut out; a sequence that the cohort lacks is noted, and the others are still looked at."""
     options = study.input
-    sequences = cohort.sequences if options.sequences == "all" else tuple(options.sequences)
-    problems = Problems()
-    for name in sequences:
-        if name not in cohort.sequences:
-            problems.add("input.sequences", f"unknown sequence {name!r}; {nearest(name, cohort.sequences)}")
-    problems.raise_any()
+    wanted = cohort.sequences if options.sequences == "all" else tuple(options.sequences)
+    for name in set(wanted) - set(cohort.sequences):
+        problems.add("input.sequences", f"unknown sequence {name!r}; {nearest(name, cohort.sequences)}")
+    known = tuple(name for name in wanted if name in cohort.sequences)
     return PatchRequest(
-        sequences,
+        known or cohort.sequences,
         radius=study.parameters.largest_radius + _margin(options),
         slices=options.slices,
         spacing_mm=None if options.spacing_mm == "native" else float(options.spacing_mm),

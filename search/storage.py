@@ -49,26 +49,32 @@ class KernelLock:
         self._held.pop(0).close()
 
 
-def open_storage(url: str | None, home: Home, slots: int = 1) -> BaseStorage:
+def check_url(url: str | None, slots: int) -> None:
+    """Refuse a storage that cannot serve so many slots.
+
+    Raises:
+        InputError: SQLite with several slots: it hands the same trial to two of them.
+    """
+    if url is not None and url.startswith("sqlite") and slots > 1:
+        raise InputError(
+            f"--storage: SQLite serves one slot (it hands trials out twice), but got {slots} workers"
+        )
+
+
+def open_storage(url: str | None, home: Home) -> BaseStorage:
     """Open the storage of trials.
 
     Args:
         url: A database URL; None for the journal in the home.
         home: Where the journal lies.
-        slots: How many slots will use it at once.
 
     Raises:
-        InputError: SQLite with several slots: it hands the same trial to two of them.
         StudyStoppedError: The storage cannot be opened.
     """
     if url is None:
         home.root.mkdir(parents=True, exist_ok=True)
         return JournalStorage(
             JournalFileBackend(str(home.journal), lock_obj=cast("Any", KernelLock(home.journal)))
-        )
-    if url.startswith("sqlite") and slots > 1:
-        raise InputError(
-            f"--storage: SQLite serves one slot (it hands trials out twice), but got {slots} workers"
         )
     try:
         return RDBStorage(url, engine_kwargs={} if url.startswith("sqlite") else {"pool_pre_ping": True})

@@ -27,7 +27,7 @@ from search.placement import Placement
 from search.progress import Listener
 from search.publishing import TrialPublisher, open_tracker
 from search.slot import Bench, Slot
-from search.storage import make_sampler, open_storage
+from search.storage import check_url, make_sampler, open_storage
 from search.study_file import Study
 from search.tracking import Tracker
 
@@ -90,9 +90,10 @@ def run_study(study: Study, home: Home, options: RunOptions, listener: Listener)
         StudyStoppedError: The storage is gone, or every slot's child keeps dying.
     """
     slots = len(options.placements)
+    check_url(options.storage, slots)
     make_sampler(study.search, slots, 0)  # refuses a sampler that cannot run before anything is written
-    storage = open_storage(options.storage, home, slots)
     material = prepare(study, home, listener.preparing)
+    storage = open_storage(options.storage, home)
     opened = open_study(study, material, storage, home)
     stop = _Stop()
     with _signals(stop), _tracking(study, material, home, options) as (tracker, publisher):

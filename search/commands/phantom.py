@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from data_prep.phantom.spec import PhantomSpec
-from data_prep.phantom.write import write_phantom
+from data_prep.phantom import PhantomSpec, write_phantom
 from search.terminal import counting, say
 
 

@@ -14,15 +14,16 @@ from data_prep.problems import InputError
 from search.errors import StudyStoppedError
 from search.home import Home
 from search.pruner import PairedParticipantPruner
-from search.storage import KernelLock, all_studies, make_pruner, make_sampler, open_storage
+from search.storage import KernelLock, all_studies, check_url, make_pruner, make_sampler, open_storage
 from search.study_file import SearchSection
 
 
 def test_sqlite_serves_one_slot_and_is_refused_for_two(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'trials.db'}"
+    check_url(url, slots=1)
     open_storage(url, Home.at(tmp_path))
     with pytest.raises(InputError, match=r"SQLite serves one slot .* but got 2 workers"):
-        open_storage(url, Home.at(tmp_path), slots=2)
+        check_url(url, slots=2)
 
 
 def test_a_storage_that_cannot_be_opened_says_so_in_one_line(tmp_path: Path) -> None:

@@ -1,0 +1,72 @@
+"""The plan of a phantom: who is there, with how many biopsies, which sequences and which scanner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from data_prep.arrays import BoolArray, IntArray
+from data_prep.phantom.scanners import Scanner, draw_scanners
+from data_prep.phantom.sites import allocate
+from data_prep.phantom.spec import SEQUENCES, PhantomSpec
+from data_prep.phantom.streams import stream
+
+SESSIONS: Final = ("ses-1", "ses-2")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is drawn before any image.
+
+    Attributes:
+        spec: The phantom.
+        participants: Ids, sub-001 on.
+        counts: Biopsies of each participant, shape (participants,).
+        present: Which sequences each has, shape (participants, 9).
+        scanners: The scanners of the phantom.
+        scanner: Index into `scanners` for both sessions, shape (participants, 2).
+        sessions: How many sessions each has, shape (participants,).
+    """
+
+    spec: PhantomSpec
+    participants: tuple[str, ...]
+    counts: IntArray
+    present: BoolArray
+    scanners: tuple[Scanner, ...]
+    scanner: IntArray
+    sessions: IntArray
+
+    def strength(self, participant: int) -> float:
+        """W of the sequences that a participant has."""
+        return float((np.square(self.spec.weights) * self.present[participant]).sum().round(12))
+
+
+def make_plan(spec: PhantomSpec) -> Plan:
+    """Draw the plan of a phantom; every second participant of the repeats changes the scanner."""
+    rng = stream(spec.seed, "layout")
+    scanners = draw_scanners(spec.seed)
+    people = np.arange(spec.participants)
+    counts = allocate(spec.biopsies, spec.participants, rng)
+    first = rng.integers(len(scanners), size=spec.participants)
+    other = (first + rng.integers(1, len(scanners), size=spec.participants)) % len(scanners)
+    return Plan(
+        spec=spec,
+        participants=tuple(f"sub-{number:03d}" for number in people + 1),
+        counts=counts,
+        present=_draw_present(spec, rng),
+        scanners=scanners,
+        scanner=np.stack([first, np.where(people % 2 == 1, other, first)], axis=1),
+        sessions=np.where(people < spec.repeats, 2, 1),
+    )
+
+
+def _draw_present(spec: PhantomSpec, rng: np.random.Generator) -> BoolArray:
+    """Draw what is there; who would keep no sequence that carries the field gets one of them back."""
+    present = rng.random((spec.participants, len(SEQUENCES))) >= spec.missing
+    informative = np.flatnonzero(spec.weights)
+    spared = rng.choice(informative, size=spec.participants)
+    blind = ~present[:, informative].any(axis=1)
+    present[blind, spared[blind]] = True
+    return present

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+
+from data_prep.cohort import read_cohort
+from data_prep.phantom import SEQUENCES, PhantomSpec, write_phantom
+from data_prep.phantom.cohort import draw_affine
+
+SMALL = PhantomSpec(participants=2, biopsies=4, size=24, seed=5)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_phantom_is_a_cohort(phantom: Any) -> None:
+    cohort = read_cohort(phantom.folder)
+    assert cohort.sequences == SEQUENCES
+    assert len(cohort.participants) == phantom.spec.participants
+    assert len(cohort.biopsies) == phantom.spec.biopsies
+    assert cohort.expression is not None
+    assert cohort.expression.tpm(cohort.biopsies[0].biopsy_id, "CD3D") > 0
+
+
+def test_missing_files_are_those_that_the_truth_counts(phantom: Any) -> None:
+    images = list(phantom.folder.glob("sub-*/ses-1/*.nii.gz"))
+    assert len(images) == 9 * phantom.spec.participants - phantom.truth["missing_files"]
+    assert phantom.truth["missing_files"] > 0
+
+
+def test_repeats_have_the_same_sequences_and_other_images(phantom: Any) -> None:
+    repeated = sorted(path.parent.name for path in phantom.folder.glob("sub-*/ses-2"))
+    assert repeated == ["sub-001", "sub-002", "sub-003"]
+    for name in repeated:
+        first, second = (contents(phantom.folder / name / session) for session in ("ses-1", "ses-2"))
+        assert first.keys() == second.keys()
+        assert not set(first.values()) & set(second.values())
+
+
+def test_images_are_scaled_int16_on_an_oblique_grid(phantom: Any) -> None:
+    path = next(phantom.folder.glob("sub-001/ses-1/*.nii.gz"))
+    image = nibabel.load(path)
+    assert image.shape == (24, 24, 24)
+    assert image.get_data_dtype() == np.int16
+    assert image.dataobj.slope != 1
+    assert image.dataobj.inter != 0
+    assert nibabel.affines.voxel_sizes(image.affine) == pytest.approx([1, 1, 1], abs=1e-5)
+    tilt = np.abs(image.affine[:3, :3] - np.eye(3)).max()
+    assert 0.03 < tilt < 0.25
+    assert nibabel.aff2axcodes(image.affine) == ("R", "A", "S")
+
+
+def test_masks_and_fields_share_the_grid_of_the_images(phantom: Any) -> None:
+    for name in ("sub-001/mask.nii.gz", "sub-001/tumor.nii.gz", "truth/fields/sub-001.nii.gz"):
+        image = nibabel.load(phantom.folder / name)
+        np.testing.assert_allclose(image.affine, draw_affine(phantom.spec, 0), atol=1e-5)
+    brain, tumour = (
+        nibabel.load(phantom.folder / f"sub-001/{name}.nii.gz").get_fdata() for name in ("mask", "tumor")
+    )
+    assert (brain[tumour > 0] == 1).mean() > 0.99
+    assert 0.1 < brain.mean() < 0.5
+
+
+def test_the_truth_holds_the_hash_of_every_file(phantom: Any) -> None:
+    files = contents(phantom.folder)
+    assert json.loads(files.pop("truth/answers.json")) == phantom.truth
+    assert {name: hashlib.sha256(content).hexdigest() for name, content in files.items()} == phantom.truth[
+        "hashes"
+    ]
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+    write_phantom(tmp_path / "a", SMALL)
+    write_phantom(tmp_path / "b", SMALL)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_another_seed_gives_other_images_and_labels(tmp_path: Path, phantom: Any) -> None:
+    write_phantom(tmp_path / "other", replace(phantom.spec, seed=2, participants=2, biopsies=8, repeats=0))
+    other, these = contents(tmp_path / "other"), contents(phantom.folder)
+    shared = other.keys() & these.keys()
+    assert len(shared) > 20
+    assert all(other[name] != these[name] for name in shared)
+
+
+def test_the_null_changes_the_labels_and_no_image(tmp_path: Path) -> None:
+    signal, null = tmp_path / "signal", tmp_path / "null"
+    write_phantom(signal, SMALL)
+    truth = write_phantom(null, replace(SMALL, signal="none"))
+    differing = {name for name, content in contents(null).items() if contents(signal)[name] != content}
+    assert differing == {"cohort.toml", "expression.tsv", "truth/answers.json", "truth/true_sites.tsv"}
+    assert truth["auc_bayes"] == 0.5
+
+
+def test_progress_is_told_for_each_participant(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    write_phantom(tmp_path / "out", SMALL, lambda done, total: told.append((done, total)))
+    assert told == [(1, 2), (2, 2)]

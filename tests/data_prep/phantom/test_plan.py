@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from data_prep.phantom.plan import make_plan
+from data_prep.phantom.spec import PhantomSpec
+
+SPEC = PhantomSpec(participants=400, biopsies=1300, missing=0.2, repeats=100)
+
+
+def test_sequences_are_missing_at_the_stated_rate() -> None:
+    missing = 1 - make_plan(SPEC).present.mean(axis=0)
+    np.testing.assert_allclose(missing, 0.2, atol=0.08)
+
+
+def test_everybody_keeps_a_sequence_that_carries_the_field() -> None:
+    plan = make_plan(replace(SPEC, missing=0.97))
+    assert plan.present[:, :5].any(axis=1).all()
+    assert (plan.present.sum(axis=1) == 1).any()
+
+
+def test_half_of_the_repeats_change_the_scanner() -> None:
+    plan = make_plan(SPEC)
+    moved = plan.scanner[:, 0] != plan.scanner[:, 1]
+    assert moved[plan.sessions == 2].mean() == 0.5
+    assert (plan.sessions == 2).sum() == 100
+
+
+def test_the_missing_rate_leaves_the_rest_of_the_plan_alone() -> None:
+    one, other = make_plan(SPEC), make_plan(replace(SPEC, missing=0.0))
+    assert np.array_equal(one.counts, other.counts)
+    assert np.array_equal(one.scanner, other.scanner)
+
+
+def test_strength_counts_what_is_present() -> None:
+    plan = make_plan(PhantomSpec(participants=2, biopsies=2, missing=0.0))
+    assert plan.strength(0) == pytest.approx(0.4)
+    plan.present[0, 0] = False
+    assert plan.strength(0) == pytest.approx(0.4 * (1 - 0.63**2 / 0.9944))

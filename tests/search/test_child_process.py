@@ -1,0 +1,129 @@
+"""The child as a real process: what the owner hears when it fails, dies or must stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.child_process import Child
+from search.errors import TrialFailedError
+from search.home import Home
+from search.material import prepare
+from search.records import TrialConfig
+from search.study_file import Study
+
+SETTINGS = {
+    "architecture": "small_cnn",
+    "optimizer": "adam",
+    "learning_rate": 0.001,
+    "batch_size": 9,
+    "patch_radius": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def setup(
+    make_study: Callable[..., Study], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, Any], Path]:
+    folder = tmp_path_factory.mktemp("child")
+    study, home = make_study(folder, "training.epochs=200", "training.early_stopping=none"), folder / "home"
+    material = prepare(study, Home.at(home))
+    return {"study": study.to_json(), "home": str(home), "material": material.hash}, folder
+
+
+@pytest.fixture
+def child(setup: tuple[dict[str, Any], Path]) -> Iterator[Child]:
+    message, folder = setup
+    child = Child(message, 1, None, folder / "child.log", threading.Event())
+    yield child
+    child.close()
+
+
+def when_training(action: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Do something at the third epoch of a fold."""
+
+    def on_epoch(message: Any) -> None:
+        if message["epoch"] == 3:
+            action(message)
+
+    return on_epoch
+
+
+def test_a_child_killed_in_training_is_reported_and_replaced(child: Child) -> None:
+    def kill(_: Any) -> None:
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGKILL)
+
+    with pytest.raises(TrialFailedError, match="the child process died \\(signal 9\\)") as caught:
+        child.run_fold(TrialConfig(SETTINGS, 0), 0, when_training(kill))
+    assert caught.value.cause == "child lost"
+    epochs: list[int] = []
+    fold = child.run_fold(TrialConfig(SETTINGS, 0), 1, lambda message: epochs.append(message["epoch"]))
+    assert (fold.split, epochs[-1]) == (1, 200)
+
+
+def test_a_stop_ends_the_fold_within_seconds(setup: tuple[dict[str, Any], Path]) -> None:
+    message, folder = setup
+    stop = threading.Event()
+    child = Child(message, 1, None, folder / "stopped.log", stop)
+    with pytest.raises(TrialFailedError, match="stopped") as caught:
+        child.run_fold(TrialConfig(SETTINGS, 0), 0, when_training(lambda _: stop.set()))
+    assert caught.value.cause == "interrupted"
+    assert child.pid is None
+
+
+def test_a_loss_that_is_not_finite_is_the_trials_own_fault(child: Child) -> None:
+    config = TrialConfig(SETTINGS | {"optimizer": "sgd", "learning_rate": 1e30, "momentum": 0.9}, 0)
+    with pytest.raises(TrialFailedError, match="finite") as caught:
+        child.run_fold(config, 0, lambda _: None)
+    assert caught.value.cause == "failed"
+    assert child.pid is not None
+
+
+def test_a_child_that_cannot_start_says_why(setup: tuple[dict[str, Any], Path]) -> None:
+    message, folder = setup
+    child = Child(message | {"material": "another"}, 1, None, folder / "changed.log", threading.Event())
+    with pytest.raises(TrialFailedError, match="the cohort changed while the study was running"):
+        child.run_fold(TrialConfig(SETTINGS, 0), 0, lambda _: None)
+
+
+def test_a_child_dies_with_its_owner(setup: tuple[dict[str, Any], Path], tmp_path: Path) -> None:
+    message, _ = setup
+    code = f"""
+import json, threading
+from pathlib import Path
+from search.child_process import Child
+from search.records import TrialConfig
+setup = json.loads({json.dumps(message)!r})
+child = Child(setup, 1, None, Path({str(tmp_path / "log")!r}), threading.Event())
+child.run_fold(TrialConfig({SETTINGS!r}, 0), 0, lambda _: print(child.pid, flush=True))
+"""
+    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    child_pid = int(owner.stdout.readline())
+    owner.kill()
+    owner.wait()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{child_pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{child_pid}").exists()
+
+
+def test_the_users_modules_cannot_take_the_place_of_ours(
+    child: Child, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models.py").write_text("raise SystemExit('the user has a models.py')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    child.close()
+    assert child.run_fold(TrialConfig(SETTINGS, 0), 0, lambda _: None).split == 0

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import pytest
+
+from data_prep.folds import read_folds
+from data_prep.inputs import model_input
+from data_prep.problems import InputError
+from search.home import Home
+from search.material import JITTER_MARGIN, prepare
+from search.study_file import Study
+
+MakeStudy = Callable[..., Study]
+
+
+def test_a_second_preparation_opens_no_volume_and_gives_the_same(
+    make_study: MakeStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, home = make_study(tmp_path), Home.at(tmp_path / "home")
+    first = prepare(study, home)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("a volume was opened")
+
+    monkeypatch.setattr(nib, "load", refuse)
+    monkeypatch.setattr(nib.Nifti1Image, "from_filename", refuse)
+    assert prepare(study, home).hash == first.hash
+
+
+def test_patches_are_cut_at_the_largest_radius_of_the_space_and_room_for_jitter(
+    make_study: MakeStudy, tmp_path: Path
+) -> None:
+    plain = prepare(make_study(tmp_path), Home.at(tmp_path / "home"))
+    assert (plain.patches.radius, plain.margin) == (4, 0)
+    jittered = make_study(tmp_path, "input.augmentation=['jitter']", "name='jittered'")
+    assert prepare(jittered, Home.at(tmp_path / "home")).patches.radius == 4 + JITTER_MARGIN
+
+
+def test_the_folds_are_frozen_in_the_home(make_study: MakeStudy, tmp_path: Path) -> None:
+    study, home = make_study(tmp_path), Home.at(tmp_path / "home")
+    material = prepare(study, home)
+    assert read_folds(home.study("toy").folds).hash == material.folds.hash
+    other_seed = make_study(tmp_path, "validation.seed=1")
+    assert prepare(other_seed, home).folds.hash == material.folds.hash
+
+
+def test_a_cohort_that_changed_under_frozen_folds_is_refused(make_study: MakeStudy, tmp_path: Path) -> None:
+    study, home = make_study(tmp_path), Home.at(tmp_path / "home")
+    prepare(study, home)
+    table = tmp_path / "cohort" / "biopsies.tsv"
+    table.write_text("\n".join(table.read_text().splitlines()[:-1]) + "\n")
+    with pytest.raises(InputError, match=r"frozen for other biopsies \(36, now 35\)"):
+        prepare(study, home)
+
+
+@pytest.mark.parametrize(
+    ("missing", "biopsies", "channels"), [("zero", 36, 3), ("mask", 36, 4), ("drop", 33, 3)]
+)
+def test_a_missing_sequence_is_zero_masked_or_its_biopsies_dropped(
+    make_cohort: Callable[..., Path],
+    make_study: MakeStudy,
+    tmp_path: Path,
+    missing: str,
+    biopsies: int,
+    channels: int,
+) -> None:
+    make_cohort(tmp_path / "cohort", missing={(2, "T2")})
+    material = prepare(make_study(tmp_path, f"input.missing={missing}"), Home.at(tmp_path / "home"))
+    assert len(material.patches) == biopsies
+    assert model_input(material.patches, 2, missing).shape == (biopsies, 5, 5, channels)
+    assert material.excluded["missing_sequence"] == 36 - biopsies
+
+
+def test_biopsies_without_expression_are_left_out_and_counted(make_study: MakeStudy, tmp_path: Path) -> None:
+    study = make_study(tmp_path)
+    table = tmp_path / "cohort" / "expression.tsv"
+    table.write_text("\n".join(table.read_text().splitlines()[:-4]) + "\n")
+    material = prepare(study, Home.at(tmp_path / "home"))
+    assert (len(material.patches), material.excluded["no_expression"]) == (32, 4)
+    assert material.labels.label.sum() == 16
+
+
+def test_a_cohort_without_expression_cannot_be_searched(
+    make_cohort: Callable[..., Path], make_study: MakeStudy, tmp_path: Path
+) -> None:
+    make_cohort(tmp_path / "cohort", genes=())
+    with pytest.raises(InputError, match=r"cohort\.toml: expression: a study needs an expression table"):
+        prepare(make_study(tmp_path), Home.at(tmp_path / "home"))
+
+
+def test_what_is_wrong_with_study_and_cohort_is_said_together(make_study: MakeStudy, tmp_path: Path) -> None:
+    study = make_study(
+        tmp_path, "label.genes=['CD3X']", "input.sequences=['T1', 'T9']", "validation.folds=13"
+    )
+    (tmp_path / "cohort" / "sub-003" / "T1.nii.gz").write_bytes(b"no image")
+    with pytest.raises(InputError, match="CD3X") as caught:
+        prepare(study, Home.at(tmp_path / "home"))
+    said = str(caught.value)
+    assert "T9" in said
+    assert "13 folds need as many participants" in said
+    assert "sub-003/T1.nii.gz" in said
+    assert not (tmp_path / "home" / "studies").exists()
+
+
+def test_participants_are_numbered_in_order_of_appearance(make_study: MakeStudy, tmp_path: Path) -> None:
+    material = prepare(make_study(tmp_path), Home.at(tmp_path / "home"))
+    assert material.participant.tolist() == [k % 12 for k in range(36)]

@@ -1,0 +1,163 @@
+"""Slots with a child that is played: what it answers decides how trials end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from search.booking import finished_folds
+from search.claims import Claims
+from search.errors import TrialFailedError
+from search.home import Home
+from search.material import prepare
+from search.opening import open_study, slot_study
+from search.progress import Silent
+from search.records import FoldResult, TrialConfig
+from search.slot import Bench, Slot
+from search.storage import open_storage
+from search.study_file import Study
+
+
+class PlayedChild:
+    """Answers each fold with the next of `answers`: a cause of failure, or a fold that scores at random."""
+
+    def __init__(self, material: Any, make_fold: Callable[..., FoldResult], answers: dict[int, str]) -> None:
+        self.material, self.make_fold, self.answers = material, make_fold, answers
+        self.calls: list[tuple[TrialConfig, int]] = []
+        self.folds_run = 0
+        self.closed = 0
+
+    def run_fold(self, config: TrialConfig, split: int, on_epoch: Callable[[Any], None]) -> FoldResult:
+        self.calls.append((config, split))
+        on_epoch({"epoch": 1, "loss": 0.7})
+        cause = self.answers.get(len(self.calls) - 1)
+        if cause is not None:
+            raise TrialFailedError(cause, f"played: {cause}")
+        rows = self.material.folds.splits()[split].test
+        labels = self.material.labels.label[rows]
+        people = self.material.participant[rows]
+        scores = (labels * 0.1 + 0.3 + 0.3 * (rows % 3 == 0)).tolist()
+        return self.make_fold(
+            split,
+            rows=tuple(map(int, rows)),
+            labels=tuple(map(int, labels)),
+            participants=tuple(map(int, people)),
+            probabilities=tuple(scores),
+        )
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class RecordingPublisher:
+    """Notes the names of the calls that a publisher gets."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Any]] = []
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *args: self.calls.append((name, args))
+
+
+class Played:
+    """A slot over a played child, and what became of its trials."""
+
+    def __init__(
+        self, study: Study, home: Home, make_fold: Callable[..., FoldResult], answers: dict[int, str]
+    ):
+        storage = open_storage(None, home)
+        material = prepare(study, home)
+        self.study = open_study(study, material, storage, home)
+        self.child = PlayedChild(material, make_fold, answers)
+        self.publisher = RecordingPublisher()
+        self.stop = threading.Event()
+        bench = Bench(
+            study,
+            material,
+            home.study(study.name),
+            self.publisher,  # type: ignore[arg-type]
+            Silent(),
+            self.stop,
+            Claims(study.search, 1),
+        )
+        self.slot = Slot(bench, slot_study(study, storage), self.child)  # type: ignore[arg-type]
+        self.slot.run()
+
+    @property
+    def trials(self) -> list[optuna.trial.FrozenTrial]:
+        return self.study.get_trials()
+
+
+@pytest.fixture
+def play(make_study: Callable[..., Study], make_fold: Callable[..., FoldResult], tmp_path: Any) -> Any:
+    def run(answers: dict[int, str], *overrides: str) -> Played:
+        study = make_study(tmp_path, *overrides)
+        return Played(study, Home.at(tmp_path / "home"), make_fold, answers)
+
+    return run
+
+
+def test_out_of_memory_teaches_the_sampler_and_is_not_retried(play: Any) -> None:
+    played = play({1: "out of memory"}, "search.trials=2")
+    first, second = played.trials
+    assert (first.state, second.state) == (TrialState.PRUNED, TrialState.COMPLETE)
+    assert first.constraints == {"oom": 1.0}
+    assert first.user_attrs["oom"] == 1
+    assert list(finished_folds(first)) == [0]
+
+
+def test_a_trials_own_fault_fails_it_and_the_next_goes_on(play: Any) -> None:
+    played = play({0: "failed"}, "search.trials=2")
+    assert [trial.state.name for trial in played.trials] == ["FAIL", "COMPLETE"]
+    assert played.trials[0].user_attrs["error"] == "played: failed"
+
+
+def test_a_lost_child_costs_one_fold_and_keeps_seed_and_parameters(play: Any) -> None:
+    played = play({1: "child lost"}, "search.trials=1")
+    assert [trial.state.name for trial in played.trials] == ["FAIL", "COMPLETE"]
+    assert [split for _, split in played.child.calls] == [0, 1, 1, 2]
+    assert len({(str(config.settings), config.seed) for config, _ in played.child.calls}) == 1
+
+
+def test_a_child_that_keeps_dying_stops_the_slot(play: Any) -> None:
+    played = play(dict.fromkeys(range(20), "child lost"), "search.trials=5")
+    assert played.slot.failure == "played: child lost"
+    assert len(played.child.calls) == 3
+    assert played.child.closed
+
+
+def test_a_metric_that_is_undefined_fails_the_trial(
+    play: Any, make_fold: Callable[..., FoldResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_class = make_fold(labels=(1,) * 16)
+    monkeypatch.setattr(PlayedChild, "run_fold", lambda self, config, split, _: one_class)
+    (trial,) = play({}, "search.trials=1").trials
+    assert trial.state == TrialState.FAIL
+    assert "roc_auc is undefined" in trial.user_attrs["error"]
+
+
+def test_each_trial_has_its_own_seed(play: Any) -> None:
+    played = play({}, "search.trials=3")
+    assert len({config.seed for config, _ in played.child.calls}) == 3
+
+
+def test_a_trial_is_published_from_its_start_to_its_end(play: Any) -> None:
+    names = [name for name, _ in play({}, "search.trials=1").publisher.calls]
+    folds = ["fold_started", "fold_done"] * 3
+    assert names == ["trial_started", *folds, "pictures", "trial_ended"]
+
+
+def test_a_retry_goes_on_under_the_key_of_the_first_attempt(play: Any) -> None:
+    calls = play({1: "child lost"}, "search.trials=1").publisher.calls
+    assert [args[0] for name, args in calls if name == "trial_started"] == [0, 0]
+
+
+def test_a_fold_that_is_booked_is_never_run_again(play: Any) -> None:
+    played = play({2: "interrupted"}, "search.trials=1")
+    assert [split for _, split in played.child.calls] == [0, 1, 2, 2]
+    assert list(finished_folds(played.trials[-1])) == [0, 1, 2]

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from search.results import study_record
+from search.tables import describe, number, studies_table, trials_table
+
+
+def printed(thing: Any, width: int = 80) -> str:
+    console = Console(width=width, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(thing)
+    return capture.get()
+
+
+def trial(number: int, state: str, value: float | None, folds: int = 5) -> dict[str, Any]:
+    return {
+        "number": number,
+        "state": state,
+        "value": value,
+        "params": {"architecture": "densenet201", "optimizer": "amsgrad", "learning_rate": 1e-3},
+        "metrics": {"roc_auc": value},
+        "folds_done": folds,
+        "seconds": 12.3,
+    }
+
+
+def record(*trials: dict[str, Any], best: int | None = None) -> dict[str, Any]:
+    return {
+        "study": "s",
+        "trials": list(trials),
+        "best_trial": best,
+        "honest": {"metric": "roc_auc"},
+    }
+
+
+def test_a_table_of_trials_fits_a_terminal_of_80_columns_with_nothing_cut() -> None:
+    text = printed(trials_table(record(trial(107, "COMPLETE", 0.61249), best=107)))
+    assert max(map(len, text.splitlines())) <= 80
+    for shown in ("107 *", "done", "densenet201", "amsgrad", "1.0e-03", "0.612", "12 s"):
+        assert shown in text
+    assert "…" not in text
+
+
+def test_the_best_value_comes_with_the_warning_that_it_is_the_largest_of_many() -> None:
+    text = printed(trials_table(record(trial(0, "COMPLETE", 0.6), best=0)), width=200)
+    assert "best: trial 0, roc_auc 0.600" in text
+    assert "too good" in text
+
+
+def test_unfinished_trials_tell_their_folds_and_a_study_without_results_says_so() -> None:
+    text = printed(trials_table(record(trial(0, "WAITING", None, folds=2), trial(1, "FAIL", None, folds=0))))
+    assert "waiting (2)" in text
+    assert "failed " in text
+    assert "No trial is complete yet." in text
+
+
+def test_a_real_study_is_described_in_two_lines(finished: Any) -> None:
+    text = printed(describe(study_record(finished.outcome.study, finished.home)), width=120)
+    assert "cohort toy: 36 biopsies of 12 participants, 18 positive" in text
+    assert "folds: 3 x 1" in text
+
+
+def test_a_list_of_studies_shows_each_by_name() -> None:
+    row = {"study": "cd3d", "cohort": "toy", "trials": 3, "metric": "roc_auc", "best": None}
+    assert "cd3d" in printed(studies_table([row]))
+
+
+def test_an_undefined_number_is_a_dash() -> None:
+    assert (number(None), number(0.5)) == ("-", "0.500")

@@ -84,9 +84,10 @@ def trial_note(lines: Sequence[str], pictures: Mapping[str, str], link: str) -> 
         pictures: Caption to path on the dashboard, as `attach_pictures` gave them.
         link: From `search.links.run_path`.
     """
-    # In one paragraph, so that pictures stand side by side where the window is wide enough.
-    shown = " ".join(f"![{caption}]({path})" for caption, path in pictures.items())
-    return "\n\n".join([f"[Open this trial in MLflow]({link})", *lines, shown]).strip()
+    # Two in a paragraph: they stand side by side, and a third would make the page wider than the window.
+    shown = [f"![{caption}]({path})" for caption, path in pictures.items()]
+    rows = [" ".join(shown[first : first + 2]) for first in range(0, len(shown), 2)]
+    return "\n\n".join([f"[Open this trial in MLflow]({link})", *lines, *rows])
 
 
 def save_trial_note(study: Study, trial: Trial | FrozenTrial, text: str) -> None:

@@ -211,7 +211,7 @@ def heldout_figure(
 
     Args:
         patches: Patch of one sequence, shape (n, edge, edge); first axis left to right, second back to front.
-            A constant one is an absent sequence and says so.
+            One of NaN is an absent sequence and says so.
         label: 0 or 1, shape (n,).
         probability: Out-of-fold, of label 1, shape (n,).
         captions: A short name for each biopsy, such as "#12"; no participant.
@@ -249,12 +249,12 @@ def _heldout_key(sequence: str, shown: int, right: npt.NDArray[np.bool_], cut: s
 
 
 def _grey_window(images: npt.NDArray[np.floating]) -> tuple[float, float]:
-    """Black and white level: 1st and 99th percentile of the patches that hold a picture."""
-    values = images[np.ptp(images, axis=(1, 2)) > 0]
+    """Black and white level: 1st and 99th percentile of the patches that are there."""
+    values = images[~np.isnan(images)]
     if not values.size:
         return 0.0, 1.0
-    low, high = np.percentile(values, [1, 99])
-    return float(low), float(high)
+    low, high = map(float, np.percentile(values, [1, 99]))
+    return (low, high) if low < high else (low - 1.0, high + 1.0)
 
 
 def _draw_patch(
@@ -262,7 +262,7 @@ def _draw_patch(
 ) -> None:
     """One patch with its first axis to the right and its second one up, 0.9 wide, at a corner of the grid."""
     left, top = corner
-    if np.ptp(image) == 0:
+    if np.isnan(image).all():
         axes.text(left + 0.45, top + 0.45, "absent", ha="center", va="center", fontsize=8, color=GREY)
         return
     # The vertical axis of the grid points down, so the patch is turned over to have the front on top.

@@ -12,6 +12,7 @@ from search.material import Material
 from search.records import FoldResult
 
 SHOWN_SEQUENCE = "T1Gd"  # the sequence on which a reader knows the enhancing rim; else the cohort's first
+SHOWN_RADIUS = 8  # the report's patch; larger ones would show the same site smaller
 
 
 def draw_trial(material: Material, folds: Sequence[FoldResult], folder: Path, number: int) -> dict[str, Path]:
@@ -55,9 +56,11 @@ def draw_trial(material: Material, folds: Sequence[FoldResult], folder: Path, nu
 
 
 def _shown(material: Material) -> tuple[str, np.ndarray]:
-    """The sequence to show and its patches in the site's own slice, at a radius of at most 8."""
+    """The sequence to show and its patches in the site's own slice; NaN where a participant lacks it."""
     patches = material.patches
     names = patches.sequences
     index = names.index(SHOWN_SEQUENCE) if SHOWN_SEQUENCE in names else 0
     middle = (patches.slices // 2) * len(names) + index
-    return names[index], patches.images(min(8, patches.radius))[..., middle]
+    images = patches.images(min(SHOWN_RADIUS, patches.radius))[..., middle]
+    images[~patches.present[:, index]] = np.nan
+    return names[index], images

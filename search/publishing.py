@@ -126,7 +126,7 @@ class TrialPublisher:
             self._tracker.log_metrics(run, trial_summary(folds))
             self._tracker.log_text(run, predictions_table(folds), "out_of_fold.tsv")
         self._tracker.end_run(run, ending.run_status)
-        lines = [f"Ended: {ending.cause}" + (f". {message}" if message else "")]
+        lines = [f"Ended: {ending.cause}" + (f". {message}" if message else ""), metrics_line(folds)]
         shown: Mapping[str, str] = trial.user_attrs.get("pictures", {})
         save_trial_note(study, trial, trial_note(lines, shown, run_path(self._study.name, key)))
 
@@ -162,6 +162,12 @@ def trial_summary(folds: Sequence[FoldResult]) -> dict[str, float]:
         "parameters": float(folds[0].parameters),
         "trainable_parameters": float(folds[0].trainable_parameters),
     }
+
+
+def metrics_line(folds: Sequence[FoldResult]) -> str:
+    """The trial's metrics in one line of Markdown."""
+    metrics = finite(pooled_metrics([fold.scores for fold in folds]))
+    return ", ".join(f"{name} **{value:.3f}**" for name, value in metrics.items()) or "No fold is finished."
 
 
 def predictions_table(folds: Sequence[FoldResult]) -> str:

@@ -127,12 +127,13 @@ def test_a_note_is_kept_for_a_running_and_replaced_on_a_finished_trial(study):
     assert get_note(trial) == "done"
 
 
-def test_a_note_holds_the_link_the_lines_and_the_pictures_side_by_side():
-    pictures = {"ROC": "/artifacts/0/0/ab", "Confusion": "/artifacts/0/0/cd"}
+def test_a_note_holds_the_link_the_lines_and_the_pictures_two_in_a_row():
+    pictures = {"ROC": "/artifacts/0/0/ab", "Confusion": "/artifacts/0/0/cd", "Held out": "/artifacts/0/0/ef"}
     assert trial_note(["AUC **0.61**"], pictures, "/mlflow/demo/3").split("\n\n") == [
         "[Open this trial in MLflow](/mlflow/demo/3)",
         "AUC **0.61**",
         "![ROC](/artifacts/0/0/ab) ![Confusion](/artifacts/0/0/cd)",
+        "![Held out](/artifacts/0/0/ef)",
     ]
 
 

@@ -140,10 +140,17 @@ def test_a_patch_is_drawn_with_left_on_the_left_and_front_on_top():
 
 
 def test_an_absent_sequence_says_so_and_leaves_the_grey_window_alone():
-    patches = np.stack([np.zeros((3, 3)), np.arange(9.0).reshape(3, 3) + 100])
+    patches = np.stack([np.full((3, 3), np.nan), np.arange(9.0).reshape(3, 3) + 100])
     figure = heldout_figure(patches, np.array([1, 0]), np.array([0.9, 0.1]), ["#0", "#1"], "T1", "Trial 3")
     assert texts(figure).count("absent") == 1
     assert figure.axes[0].images[0].get_clim() == pytest.approx((100.08, 107.92))
+
+
+def test_a_patch_of_one_intensity_is_drawn_and_not_called_absent():
+    patches = np.full((1, 3, 3), 7.0)
+    figure = heldout_figure(patches, np.array([1]), np.array([0.9]), ["#0"], "mask", "Trial 3")
+    assert "absent" not in texts(figure)
+    assert figure.axes[0].images[0].get_clim() == (6.0, 8.0)
 
 
 def test_many_biopsies_are_thinned_and_the_title_counts_them():

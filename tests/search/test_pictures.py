@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from search import pictures
+from search.booking import finished_folds
+from search.home import Home
+from search.material import Material, prepare
+from search.pictures import draw_trial
+
+
+@pytest.fixture(scope="module")
+def material(finished: Any) -> Material:
+    return prepare(finished.study, finished.home)
+
+
+def test_a_trial_has_three_pictures_that_open(finished: Any, material: Material, tmp_path: Path) -> None:
+    folds = list(finished_folds(finished.outcome.study.get_trials()[0]).values())
+    drawn = draw_trial(material, folds, tmp_path / "trial", 0)
+    assert list(drawn) == ["ROC curve", "Confusion matrix", "Held-out biopsies"]
+    assert all(min(imread(path).shape[:2]) > 300 for path in drawn.values())
+    assert len(list((tmp_path / "trial").iterdir())) == 3
+
+
+def test_each_biopsys_own_patch_stands_beside_its_label_and_probability(
+    finished: Any, material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def record(patches: Any, label: Any, probability: Any, captions: Any, *rest: Any) -> Any:
+        seen.update(patches=patches, label=label, probability=probability, captions=captions, rest=rest)
+        return original(patches, label, probability, captions, *rest)
+
+    original = pictures.heldout_figure
+    monkeypatch.setattr(pictures, "heldout_figure", record)
+    folds = list(finished_folds(finished.outcome.study.get_trials()[0]).values())
+    draw_trial(material, folds, tmp_path, 0)
+    rows = np.concatenate([fold.rows for fold in folds])
+    assert seen["captions"] == [f"#{row}" for row in rows]
+    assert seen["label"].tolist() == material.labels.label[rows].tolist()
+    assert seen["rest"][0] == "T1Gd"
+    assert np.array_equal(seen["patches"], material.patches.images(4)[rows][..., 1])
+
+
+def test_a_participant_without_the_shown_sequence_is_absent_not_zero(
+    make_cohort: Callable[..., Path], make_study: Callable[..., Any], tmp_path: Path
+) -> None:
+    make_cohort(tmp_path / "cohort", missing={(2, "T1Gd")})
+    material = prepare(make_study(tmp_path), Home.at(tmp_path / "home"))
+    name, images = pictures._shown(material)
+    assert name == "T1Gd"
+    assert np.isnan(images).all(axis=(1, 2)).sum() == 3

@@ -2,13 +2,14 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-HOME_DIR ?= demo-home
+DEMO_HOME ?= demo-home
 
 # A machine on which the NVIDIA driver lists a GPU gets TensorFlow with CUDA, any other the CPU build.
 BUILD  := $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo gpu || echo cpu)
 STAMP  := $(VENV)/.installed-$(BUILD)
 
-.PHONY: install demo test test-all check bench lock clean
+# `make demo` continues what an earlier one began; `make clean` removes it.
+.PHONY: help install demo test test-all check bench lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -29,7 +30,8 @@ $(STAMP): requirements/$(BUILD).txt setup.cfg pyproject.toml
 	@touch $@
 
 demo: install
-	@true
+	@test -e cohorts/phantom/cohort.toml || $(BIN)/radsearch phantom cohorts/phantom --signal easy
+	$(BIN)/radsearch run studies/quick.toml --home $(DEMO_HOME)
 
 check: install
 	$(BIN)/ruff check .
@@ -43,6 +45,10 @@ test: check
 test-all: check
 	$(BIN)/pytest -n 2
 
+bench: install
+	$(BIN)/python benchmarks/prepare.py
+	$(BIN)/python benchmarks/trials.py
+
 # Pins for both builds, from the bounds of setup.cfg.
 lock:
 	$(PYTHON) -m venv $(VENV)
@@ -54,4 +60,4 @@ lock:
 	    --constraint requirements/cpu.txt -o requirements/gpu.txt
 
 clean:
-	rm -rf $(VENV) $(HOME_DIR) build dist *.egg-info
+	rm -rf $(VENV) $(DEMO_HOME) cohorts/phantom build dist *.egg-info

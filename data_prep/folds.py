@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.arrays import BoolArray, DoubleArray, IntArray
+from data_prep.files import whole_file
 from data_prep.problems import InputError, Problems
 
 # Random assignments among which the best balanced is taken, and the weight of positives in the balance.
@@ -266,13 +266,8 @@ def _watched(order: IntArray, count: DoubleArray) -> BoolArray:
 
 def write_folds(table: FoldTable, path: Path) -> None:
     """Write the table below its hash (that of the rest of the file), whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
+    with whole_file(path) as new:
         new.write_text(f"{_HASH_MARK}{table.hash}\n{table.text()}", encoding="utf-8", newline="\n")
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def read_folds(path: Path) -> FoldTable:

@@ -26,9 +26,13 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 def main(descriptor: int, parent: int) -> None:
     """Answer fold requests until the owner hangs up."""
     _die_with(parent)
-    channel = Channel(socket.socket(fileno=descriptor))
+    serve_until_closed(socket.socket(fileno=descriptor))
+
+
+def serve_until_closed(end: socket.socket) -> None:
+    """Answer fold requests that come through one end of a pair of sockets."""
     try:
-        _serve(channel)
+        _serve(Channel(end))
     except ChannelClosedError:
         return
 

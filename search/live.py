@@ -255,12 +255,6 @@ class PlainLines(Listener):
         kept = f" ({finished} of {splits} folds done before)" if finished else ""
         self._say(f"trial {number} starts: {listed}{kept}")
 
-    def fold_started(self, number: int, split: int) -> None:
-        """Nothing: its end says enough."""
-
-    def epoch(self, number: int, epoch: int, epochs: int, loss: float) -> None:
-        """Nothing: an epoch a line would drown the rest."""
-
     def fold_done(self, number: int, split: int, value: float | None) -> None:
         """The running value."""
         self._say(f"trial {number} fold {split}: running value {_short(value)}")

@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 from optuna.storages import BaseStorage
 
+from data_prep.files import whole_file
 from data_prep.problems import Problems
 from search.home import Home
 from search.material import Material
@@ -43,9 +44,8 @@ def open_study(study: Study, material: Material, storage: BaseStorage, home: Hom
     opened.set_user_attr("trials", study.search.trials)
     for params in study.search.enqueue:
         opened.enqueue_trial(stored_names(study.parameters, params), skip_if_exists=True)
-    folder = home.study(study.name)
-    folder.root.mkdir(parents=True, exist_ok=True)
-    folder.definition.write_text(study.to_json())
+    with whole_file(home.study(study.name).definition) as definition:
+        definition.write_text(study.to_json(), encoding="utf-8")
     return opened
 
 

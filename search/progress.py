@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 from search.space import Value
 
 
-class Listener(Protocol):
-    """Receives the events of a run, from any slot's thread; must return quickly and never raise."""
+class Listener:
+    """Hears the events of a run, from any slot's thread, and ignores them; those who care override.
+
+    Methods must return quickly and never raise.
+    """
 
     def preparing(self, done: int, total: int) -> None:
         """Volumes of `done` of `total` participants were read."""
@@ -34,31 +36,3 @@ class Listener(Protocol):
 
     def note(self, text: str) -> None:
         """Something else that a user wants to know."""
-
-
-class Silent:
-    """A listener that says nothing."""
-
-    def preparing(self, done: int, total: int) -> None:
-        """Ignore."""
-
-    def study_opened(self, name: str, asked: int, done: int, best: float | None) -> None:
-        """Ignore."""
-
-    def trial_started(self, number: int, settings: Mapping[str, Value], splits: int, finished: int) -> None:
-        """Ignore."""
-
-    def fold_started(self, number: int, split: int) -> None:
-        """Ignore."""
-
-    def epoch(self, number: int, epoch: int, epochs: int, loss: float) -> None:
-        """Ignore."""
-
-    def fold_done(self, number: int, split: int, value: float | None) -> None:
-        """Ignore."""
-
-    def trial_ended(self, number: int, cause: str, value: float | None, message: str) -> None:
-        """Ignore."""
-
-    def note(self, text: str) -> None:
-        """Ignore."""

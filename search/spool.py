@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+from data_prep.files import whole_file
+
 Event: TypeAlias = dict[str, Any]
 
 REJECTED = "rejected.jsonl"
@@ -176,9 +178,8 @@ def reject(folder: Path, event: Event, reason: str) -> None:
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Replace a small JSON file as a whole."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    draft.write_text(json.dumps(value), encoding="utf-8")
-    draft.replace(path)
+    with whole_file(path) as draft:
+        draft.write_text(json.dumps(value), encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
 
 from data_prep.cache import load_patches
 from data_prep.cohort import Cohort, read_cohort
+from data_prep.files import whole_file
 from data_prep.labels import LabelDefinition, label_biopsies
 from data_prep.patches import PatchRequest, PatchSet
 from data_prep.problems import InputError
@@ -21,6 +21,9 @@ NO_LABEL = -1
 
 def run(args: argparse.Namespace) -> int:
     """Extract the patches of every biopsy and write them with their labels."""
+    out = Path(args.out)
+    if out.suffix != ".npz":
+        raise InputError(f"--out: a name that ends in .npz is needed, but got {out}")
     cohort = read_cohort(Path(args.cohort))
     request = PatchRequest(cohort.sequences, args.radius, args.slices, args.spacing)
     definition = LabelDefinition(tuple(args.gene or ["CD3D"]))
@@ -28,9 +31,9 @@ def run(args: argparse.Namespace) -> int:
     with counting("reading volumes: participant") as progress:
         patches = load_patches(cohort, request, Home.at(args.home).cache, progress)
     images = patches.raw_images(args.radius) if args.raw else patches.images(args.radius)
-    _write(Path(args.out), patches, images, label, tpm)
+    _write(out, patches, images, label, tpm)
     padded = int((patches.padded(args.radius) > 0).sum())
-    say(f"{args.out}: patches {images.shape}, {padded} of them across the border and padded")
+    say(f"{out}: patches {images.shape}, {padded} of them across the border and padded")
     return 0
 
 
@@ -50,11 +53,7 @@ def _labels(cohort: Cohort, definition: LabelDefinition) -> tuple[np.ndarray, np
 
 
 def _write(out: Path, patches: PatchSet, images: np.ndarray, label: np.ndarray, tpm: np.ndarray) -> None:
-    if out.suffix != ".npz":
-        raise InputError(f"--out: a name that ends in .npz is needed, but got {out}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.npz")
-    try:
+    with whole_file(out) as temporary:
         np.savez(
             temporary,
             patches=images,
@@ -64,6 +63,3 @@ def _write(out: Path, patches: PatchSet, images: np.ndarray, label: np.ndarray, 
             participant_id=np.array(patches.participant_id),
             channel=np.array(patches.channel_names),
         )
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import pytest
 
 from search.home import Home
 from search.placement import Placement
-from search.progress import Silent
+from search.progress import Listener
 from search.records import FoldResult
 from search.storage import open_storage
 from search.study_file import Study, read_study
@@ -58,7 +58,7 @@ class Finished:
 
     def __init__(self, study: Study, home: Home) -> None:
         self.study, self.home = study, home
-        self.outcome = run_study(study, home, RunOptions(placements=(Placement(1, None),)), Silent())
+        self.outcome = run_study(study, home, RunOptions(placements=(Placement(1, None),)), Listener())
 
 
 @pytest.fixture(scope="session")

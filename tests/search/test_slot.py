@@ -16,7 +16,7 @@ from search.errors import TrialFailedError
 from search.home import Home
 from search.material import prepare
 from search.opening import open_study, slot_study
-from search.progress import Silent
+from search.progress import Listener
 from search.records import FoldResult, TrialConfig
 from search.slot import Bench, Slot
 from search.storage import open_storage
@@ -81,7 +81,7 @@ class Played:
             material,
             home.study(study.name),
             self.publisher,  # type: ignore[arg-type]
-            Silent(),
+            Listener(),
             self.stop,
             Claims(study.search, 1),
         )

@@ -16,7 +16,7 @@ from data_prep.problems import InputError
 from search.home import Home
 from search.metrics import DIRECTIONS
 from search.placement import Placement
-from search.progress import Silent
+from search.progress import Listener
 from search.results import study_record
 from search.study_file import Study
 from search.supervisor import RunOptions, run_study
@@ -58,13 +58,13 @@ def test_the_value_is_the_metric_over_all_folds_and_steps_are_running_means(fini
 
 def test_running_a_finished_study_again_runs_nothing(finished: Any) -> None:
     before = record_of(finished)
-    outcome = run_study(finished.study, finished.home, RunOptions(), Silent())
+    outcome = run_study(finished.study, finished.home, RunOptions(), Listener())
     assert study_record(outcome.study, finished.home) == before
 
 
 def test_the_same_study_gives_the_same_numbers(finished: Any, make_study: MakeStudy, tmp_path: Path) -> None:
     again = make_study(tmp_path, "search.trials=1")
-    outcome = run_study(again, Home.at(tmp_path / "home"), RunOptions(), Silent())
+    outcome = run_study(again, Home.at(tmp_path / "home"), RunOptions(), Listener())
     first, second = finished.outcome.study.get_trials()[0], outcome.study.get_trials()[0]
     for split in range(3):
         one, other = (json.loads(trial.user_attrs[f"fold:{split}"]) for trial in (first, second))
@@ -86,14 +86,14 @@ def test_another_study_under_the_same_name_is_refused(
 ) -> None:
     changed = make_study(finished.home.root.parent, override)
     with pytest.raises(InputError, match="toy") as caught:
-        run_study(changed, finished.home, RunOptions(), Silent())
+        run_study(changed, finished.home, RunOptions(), Listener())
     assert line in str(caught.value)
 
 
 def test_more_trials_of_the_same_study_continue_it(make_study: MakeStudy, tmp_path: Path) -> None:
     home = Home.at(tmp_path / "home")
-    run_study(make_study(tmp_path, "search.trials=1"), home, RunOptions(), Silent())
-    outcome = run_study(make_study(tmp_path, "search.trials=3"), home, RunOptions(), Silent())
+    run_study(make_study(tmp_path, "search.trials=1"), home, RunOptions(), Listener())
+    outcome = run_study(make_study(tmp_path, "search.trials=3"), home, RunOptions(), Listener())
     rates = [trial.params["learning_rate"] for trial in outcome.study.get_trials()]
     assert len(set(rates)) == 3
 
@@ -102,7 +102,7 @@ def test_two_slots_share_the_trials(make_study: MakeStudy, tmp_path: Path) -> No
     study = make_study(tmp_path, "search.trials=4")
     options = RunOptions(placements=(Placement(1, None),) * 2)
     trials = study_record(
-        run_study(study, Home.at(tmp_path / "home"), options, Silent()).study, Home.at(tmp_path)
+        run_study(study, Home.at(tmp_path / "home"), options, Listener()).study, Home.at(tmp_path)
     )
     assert [trial["state"] for trial in trials["trials"]] == ["COMPLETE"] * 4
 

@@ -1,0 +1,151 @@
+"""What a fold may look at: a recording trainer shows every array that reaches training."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from data_prep.inputs import model_input
+from search.fold import run_fold
+from search.home import Home
+from search.material import Material, prepare
+from search.records import FoldResult, TrialConfig
+from search.study_file import Study
+
+SETTINGS = {
+    "architecture": "small_cnn",
+    "optimizer": "sgd",
+    "learning_rate": 0.001,
+    "batch_size": 9,
+    "patch_radius": 3,
+    "momentum": 0.5,
+}
+
+
+class RecordingTrainer:
+    """Keeps what it is given and predicts the mean of each patch."""
+
+    def __init__(self) -> None:
+        self.given: dict[str, Any] = {}
+
+    def fit(self, model: Any, optimizer: Any, training: Any, fit: Any, stop: Any, **hooks: Any) -> Any:
+        self.given = {"model": model, "optimizer": optimizer, "training": training, "fit": fit, "stop": stop}
+        self.given |= hooks
+        if hooks["on_epoch"]:
+            hooks["on_epoch"]({"epoch": 1, "loss": 0.7})
+        return SimpleNamespace(
+            predict=lambda x: 1 / (1 + np.exp(-x.mean(axis=(1, 2, 3)).astype(float))),
+            history={"loss": [0.7]},
+            best_epoch=1,
+            parameters=10,
+            trainable_parameters=9,
+        )
+
+
+@pytest.fixture
+def material(make_study: Callable[..., Study], tmp_path: Path) -> tuple[Study, Material]:
+    study = make_study(tmp_path)
+    return study, prepare(study, Home.at(tmp_path / "home"))
+
+
+def played(material: Material, study: Study, split: int = 0) -> tuple[FoldResult, dict[str, Any], list[Any]]:
+    trainer, sent = RecordingTrainer(), list[Any]()
+    result = run_fold(material, study, TrialConfig(SETTINGS, 7), split, trainer, sent.append)  # type: ignore[arg-type]
+    return result, trainer.given, sent
+
+
+def rows_of(x: np.ndarray, images: np.ndarray) -> set[int]:
+    """Which of `images` are in `x`; every patch of the toy cohort is different."""
+    keys = {image.tobytes(): row for row, image in enumerate(images)}
+    return {keys[image.tobytes()] for image in x}
+
+
+def test_fit_stop_and_held_out_biopsies_are_apart_and_no_participant_is_shared(
+    material: tuple[Study, Material],
+) -> None:
+    study, data = material
+    result, given, _ = played(data, study)
+    images = model_input(data.patches, 3, "mask")
+    fit, stop = rows_of(given["fit"].x, images), rows_of(given["stop"].x, images)
+    groups = [{int(data.participant[row]) for row in rows} for rows in (fit, stop, result.rows)]
+    assert len(fit) + len(stop) + len(result.rows) == 36
+    assert not groups[0] & groups[1]
+    assert not (groups[0] | groups[1]) & groups[2]
+
+
+def test_held_out_labels_reach_nothing_but_the_record(material: tuple[Study, Material]) -> None:
+    study, data = material
+    result, given, _ = played(data, study)
+    label = data.labels.label.copy()
+    label[list(result.rows)] = 1 - label[list(result.rows)]
+    corrupt = dataclasses.replace(data, labels=dataclasses.replace(data.labels, label=label))
+    other, same, _ = played(corrupt, study)
+    for side in ("fit", "stop"):
+        assert given[side].x.tobytes() == same[side].x.tobytes()
+        assert given[side].y.tobytes() == same[side].y.tobytes()
+    assert (other.probabilities, other.threshold) == (result.probabilities, result.threshold)
+    assert other.labels == tuple(1 - label for label in result.labels)
+
+
+def test_held_out_images_reach_no_training_array(material: tuple[Study, Material]) -> None:
+    study, data = material
+    result, given, _ = played(data, study)
+    raw = data.patches.raw.copy()
+    raw[list(result.rows)] *= -3
+    corrupt = dataclasses.replace(data, patches=dataclasses.replace(data.patches, raw=raw))
+    _, same, _ = played(corrupt, study)
+    assert given["fit"].x.tobytes() == same["fit"].x.tobytes()
+    assert given["stop"].x.tobytes() == same["stop"].x.tobytes()
+
+
+def test_the_trial_decides_network_optimizer_and_batch(material: tuple[Study, Material]) -> None:
+    study, data = material
+    result, given, sent = played(data, study, split=1)
+    assert given["model"].input_shape == (7, 7, 3)
+    assert (given["optimizer"].name, given["optimizer"].momentum) == ("sgd", 0.5)
+    assert (given["training"].batch_size, given["training"].epochs) == (9, 2)
+    assert given["training"].seed == TrialConfig(SETTINGS, 7).fold_seed(1)
+    assert sent == [{"kind": "epoch", "split": 1, "epoch": 1, "loss": 0.7}]
+    assert result.split == 1
+
+
+def test_without_early_stopping_the_whole_training_fold_is_fitted(
+    material: tuple[Study, Material], make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    _, data = material
+    result, given, _ = played(data, make_study(tmp_path, "training.early_stopping=none"))
+    assert given["stop"] is None
+    assert given["training"].patience is None
+    assert len(given["fit"].x) == 36 - len(result.rows)
+    assert result.threshold == 0.5
+
+
+def test_augmentation_is_drawn_for_fitted_biopsies_alone(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    study = make_study(tmp_path, "input.augmentation=['flip', 'rotate', 'jitter']")
+    data = prepare(study, Home.at(tmp_path / "home"))
+    _, given, _ = played(data, study)
+    one, other = (given["augment"](np.random.default_rng(seed)) for seed in (0, 1))
+    assert one.shape == given["fit"].x.shape
+    assert not np.array_equal(one, other)
+    assert np.array_equal(one, given["augment"](np.random.default_rng(0)))
+    _, plain, _ = played(data, make_study(tmp_path))
+    assert plain["augment"] is None
+
+
+def test_training_thresholds_label_each_fold_by_its_own_training_median(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    study = make_study(tmp_path, "label.threshold_from=training")
+    data = prepare(study, Home.at(tmp_path / "home"))
+    result, _, _ = played(data, study)
+    train = [row for row in range(36) if row not in result.rows]
+    assert result.label_threshold == pytest.approx(np.median(data.labels.score[train]))
+    assert result.labels == tuple(int(data.labels.score[row] > result.label_threshold) for row in result.rows)

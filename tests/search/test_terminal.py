@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from search.home import Home
+from search.storage import open_storage
+from search.terminal import counting, open_existing, say
+
+
+def test_say_is_one_line_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    say("done")
+    assert capsys.readouterr() == ("done\n", "")
+
+
+def test_progress_stays_off_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    with counting("reading") as progress:
+        progress(1, 3)
+        progress(3, 3)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_home_without_a_study_is_not_created_by_looking(tmp_path: Path) -> None:
+    home = Home.at(tmp_path / "home")
+    assert open_existing(home, None) is None
+    assert not home.root.exists()
+    open_storage(None, home)
+    assert open_existing(home, None) is not None

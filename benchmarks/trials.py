@@ -1,4 +1,4 @@
-"""One trial of the report's ResNet50 in several folds: our trainer beside stock Keras, each in a cold process."""
+"""One trial of the ResNet50 of the report in several folds: our trainer beside stock Keras, each cold."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -135,7 +136,7 @@ class LiveTable(Listener):
                 self.board.done += 1
             if cause == "complete":
                 self.board.improve(value)
-            elif message:
+            elif message and cause != "interrupted":
                 self.board.notes.append(f"trial {number}: {cause}: {message}")
 
     def note(self, text: str) -> None:
@@ -153,15 +154,17 @@ def render(board: Board, now: float) -> RenderableType:
     if not board.name:
         done, total = board.preparing or (0, 0)
         return Text(f"reading volumes: participant {done} of {total}" if total else "reading the cohort")
-    table = Table(title=_headline(board, now), title_justify="left", title_style="bold", expand=False)
+    table = Table(title=_headline(board, now), title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table.pad_edge, table.padding = False, (0, 1, 0, 0)
     for column in ("trial", "architecture", "optimizer"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=True)
     for column in ("rate", "batch", "radius", "fold", "epoch", "value"):
-        table.add_column(column, justify="right")
-    table.add_column("")
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for row in _shown(board):
         table.add_row(*_cells(row), style=_style(row, board))
-    bar = ProgressBar(total=max(1, board.asked), completed=board.done, width=60)
+    bar = Table.grid()  # a bar by itself ends without a line break
+    bar.add_row(ProgressBar(total=max(1, board.asked), completed=board.done, width=60))
     return Group(table, bar, *(Text(note, style="yellow") for note in board.notes[-3:]))
 
 

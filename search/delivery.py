@@ -81,6 +81,11 @@ class Courier(threading.Thread):
             self._changed.wait_for(lambda: not self._left() or self._ended, timeout)
             return self._left()
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the destination did not answer when it was last tried."""
+        return self._down_since is not None
+
     def stop(self, timeout: float) -> int:
         """As `flush`, then end; what is left stays in the spool folder for the next start."""
         left = self.flush(timeout)

@@ -64,11 +64,13 @@ class TrialPublisher:
     ) -> None:
         self._study, self._material, self._tracker, self._store = study, material, tracker, store
 
-    def study_started(self) -> None:
-        """Open the study's run, or open it again."""
+    def study_started(self, source: str | None) -> None:
+        """Open the study's run, or open it again; `source` is the study file as written."""
         tags = {**self._tags("study"), **{f"version.{k}": v for k, v in software_versions().items()}}
         self._tracker.start_run(STUDY, self._study.name, tags, self._study_params())
         self._tracker.log_text(STUDY, self._study.to_json(), "study.json")
+        if source is not None:
+            self._tracker.log_text(STUDY, source, "study.toml")
 
     def study_ended(self, status: str, metrics: Mapping[str, float]) -> None:
         """Close the study's run; it is opened again when the study goes on."""

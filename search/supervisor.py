@@ -32,8 +32,8 @@ from search.study_file import Study
 from search.tracking import Tracker
 
 REAP_SECONDS = 30.0
-DELIVERY_SECONDS = 60.0  # how long the end of a run waits for MLflow; what is left goes out at the next start
-HURRIED_DELIVERY_SECONDS = 5.0
+DELIVERY_SECONDS = 60.0  # the longest that the end of a run waits for MLflow to take what is spooled
+HURRIED_SECONDS = 5.0  # the same after Ctrl-C, or while MLflow does not answer; the rest goes out next time
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,14 @@ class RunOptions:
         storage: URL of Optuna's storage; None for the journal in the home.
         tracking: MLflow's tracking URI; None for the database in the home.
         timeout: Seconds after which trials are stopped and put back; None for no limit.
+        source: The study file as its author wrote it, to be kept with the study's run.
         placements: One a slot.
     """
 
     storage: str | None = None
     tracking: str | None = None
     timeout: float | None = None
+    source: str | None = None
     placements: tuple[Placement, ...] = (Placement(1, None),)
 
 
@@ -100,7 +102,7 @@ def run_study(study: Study, home: Home, options: RunOptions, listener: Listener)
         failures = _run_slots(study, material, storage, home, options, listener, publisher, stop)
         timed_out = stop.event.is_set() and stop.signalled is None
         _close_study(opened, publisher, failures)
-        left = tracker.flush(HURRIED_DELIVERY_SECONDS if stop.signalled else DELIVERY_SECONDS)
+        left = _deliver(tracker, HURRIED_SECONDS if stop.signalled else DELIVERY_SECONDS)
     if len(failures) == slots:
         raise StudyStoppedError(f"every slot has stopped; the last reason: {failures[-1]}")
     return Outcome(opened, stop.signalled, timed_out, left)
@@ -188,11 +190,21 @@ def _tracking(
 ) -> Iterator[tuple[Tracker, TrialPublisher]]:
     tracker = open_tracker(study, home, options.tracking)
     publisher = TrialPublisher(study, material, tracker, artifact_store(home.artifacts))
-    publisher.study_started()
+    publisher.study_started(options.source)
     try:
         yield tracker, publisher
     finally:
-        tracker.close(HURRIED_DELIVERY_SECONDS)
+        tracker.close(0)
+
+
+def _deliver(tracker: Tracker, longest: float) -> int:
+    """Wait while MLflow takes what is spooled; returns how many events are left."""
+    started = time.monotonic()
+    while left := tracker.flush(0.5):
+        waited = time.monotonic() - started
+        if waited > longest or (tracker.is_cut_off and waited > HURRIED_SECONDS):
+            break
+    return left
 
 
 def _close_study(study: optuna.Study, publisher: TrialPublisher, failures: list[str]) -> None:

@@ -141,6 +141,11 @@ class Tracker:
         """Wait at most `timeout` seconds for delivery; returns the number of events still undelivered."""
         return self._courier.flush(timeout)
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether MLflow did not answer when it was last tried."""
+        return self._courier.is_cut_off
+
     def close(self, timeout: float) -> int:
         """As `flush`, and end; what is left stays in the spool folder, for the next tracker to deliver."""
         return self._courier.stop(timeout)

@@ -10,10 +10,12 @@ from pathlib import Path
 from rich.console import Console
 
 from search.home import Home
+from search.links import is_server, trial_runs_url
 from search.live import LiveTable, PlainLines
 from search.metrics import DIRECTIONS
 from search.placement import place
 from search.results import study_record
+from search.run_ids import EXPERIMENT, RunIds
 from search.study_file import Study, read_study
 from search.supervisor import Outcome, RunOptions, run_study
 from search.tables import trials_table
@@ -25,7 +27,13 @@ def run(args: argparse.Namespace) -> int:
     overrides = [*args.set, *([] if args.trials is None else [f"search.trials={args.trials}"])]
     study = read_study(Path(args.study), overrides, Path(args.cohort) if args.cohort else None)
     home = Home.at(args.home)
-    options = RunOptions(args.storage, args.tracking_uri, args.timeout, place(args.workers, args.gpus))
+    options = RunOptions(
+        storage=args.storage,
+        tracking=args.tracking_uri,
+        timeout=args.timeout,
+        source=Path(args.study).read_text(encoding="utf-8"),
+        placements=place(args.workers, args.gpus),
+    )
     console = Console(stderr=True)
     minimize = DIRECTIONS[study.search.metric] == "minimize"
     with LiveTable(console, minimize) if console.is_terminal else PlainLines(sys.stderr) as listener:
@@ -48,4 +56,16 @@ def _conclude(args: argparse.Namespace, study: Study, home: Home, outcome: Outco
         how = signal.Signals(outcome.signalled).name if outcome.signalled else "the time limit"
         say(f"Stopped by {how}, everything booked. The same command continues the study.")
     say(f"Look further: radsearch ui{where}")
+    link = _trials_link(args, study, home)
+    if link:
+        say(f"              {link}")
     say(f"              radsearch show {study.name}{where}")
+
+
+def _trials_link(args: argparse.Namespace, study: Study, home: Home) -> str | None:
+    """The page of the study's trials on a tracking server, the best first; None for the embedded database."""
+    uri, metric = args.tracking_uri, study.search.metric
+    if uri is None or not is_server(uri):
+        return None
+    experiment = RunIds(home.study(study.name).spool, uri, study.name).get(EXPERIMENT)
+    return experiment and trial_runs_url(uri, experiment, metric, DIRECTIONS[metric] == "minimize")

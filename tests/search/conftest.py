@@ -58,7 +58,8 @@ class Finished:
 
     def __init__(self, study: Study, home: Home) -> None:
         self.study, self.home = study, home
-        self.outcome = run_study(study, home, RunOptions(placements=(Placement(1, None),)), Listener())
+        options = RunOptions(source=STUDY, placements=(Placement(1, None),))
+        self.outcome = run_study(study, home, options, Listener())
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,8 @@ def test_a_fold_run_has_a_curve_with_one_value_an_epoch(runs: dict[str, Any], fi
 def test_the_study_run_tells_versions_and_holds_the_study(runs: dict[str, Any], finished: Any) -> None:
     assert {"version.python", "version.optuna", "version.keras"} <= set(runs["toy"].data.tags)
     client = MlflowClient(finished.home.tracking_uri)
-    assert [item.path for item in client.list_artifacts(runs["toy"].info.run_id)] == ["study.json"]
+    held = [item.path for item in client.list_artifacts(runs["toy"].info.run_id)]
+    assert held == ["study.json", "study.toml"]
 
 
 def test_no_participant_or_biopsy_is_named_in_either_tracker(runs: dict[str, Any], finished: Any) -> None:

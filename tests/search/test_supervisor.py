@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from data_prep.problems import InputError
+from mlflow_server.config import ServerConfig
+from mlflow_server.launch import free_port, start
 from search.home import Home
 from search.metrics import DIRECTIONS
 from search.placement import Placement
@@ -105,6 +108,30 @@ def test_two_slots_share_the_trials(make_study: MakeStudy, tmp_path: Path) -> No
         run_study(study, Home.at(tmp_path / "home"), options, Listener()).study, Home.at(tmp_path)
     )
     assert [trial["state"] for trial in trials["trials"]] == ["COMPLETE"] * 4
+
+
+def test_an_mlflow_outage_fails_no_trial_and_is_caught_up_at_the_next_start(
+    make_study: MakeStudy, tmp_path: Path
+) -> None:
+    study, home = make_study(tmp_path, "search.trials=1"), Home.at(tmp_path / "home")
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    outcome = run_study(study, home, RunOptions(tracking=uri), Listener())
+    (trial,) = study_record(outcome.study, home, uri)["trials"]
+    assert (trial["state"], trial["mlflow_run_id"]) == ("COMPLETE", None)
+    assert outcome.undelivered > 0
+
+    config = ServerConfig(f"sqlite:///{tmp_path}/server.db", tmp_path / "artifacts", port=port)
+    server = start(config, tmp_path / "server.log")
+    try:
+        outcome = run_study(study, home, RunOptions(tracking=uri), Listener())
+        assert outcome.undelivered == 0
+        (trial,) = study_record(outcome.study, home, uri)["trials"]
+        run = MlflowClient(uri).get_run(trial["mlflow_run_id"])
+        assert run.info.status == "FINISHED"
+        assert run.data.metrics["roc_auc"] == pytest.approx(trial["value"])
+    finally:
+        server.stop()
 
 
 def start_cli(folder: Path, *extra: str) -> subprocess.Popen[str]:

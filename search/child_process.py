@@ -15,9 +15,11 @@ from pathlib import Path
 from models.device import child_environment
 from search.channel import Channel, ChannelClosedError, Message
 from search.errors import TrialFailedError
+from search.placement import Placement
 from search.records import FoldResult, TrialConfig
 
 POLL_SECONDS = 0.2
+FOLDS_PER_CHILD = 200  # each fit leaves some memory behind in TensorFlow (keras#17458)
 
 
 class Child:
@@ -25,19 +27,16 @@ class Child:
 
     Args:
         setup: What the child needs to prepare its data, as `search.child` reads it.
-        threads: How many threads it may compute with.
-        gpu: The GPU it sees, by UUID or index; None for the CPU.
+        place: Its threads, its GPU, and the memory past which it is worn out.
         log: A file for what it and TensorFlow print.
         stop: When set, a running fold is abandoned.
     """
 
-    def __init__(
-        self, setup: Message, threads: int, gpu: str | None, log: Path, stop: threading.Event
-    ) -> None:
-        self._setup, self._threads, self._gpu, self._log, self._stop = setup, threads, gpu, log, stop
+    def __init__(self, setup: Message, place: Placement, log: Path, stop: threading.Event) -> None:
+        self._setup, self._place, self._log, self._stop = setup, place, log, stop
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
-        self.folds_run = 0
+        self._folds = 0
 
     @property
     def pid(self) -> int | None:
@@ -65,8 +64,11 @@ class Child:
             if reply["cause"] == "out of memory":
                 self.close()
             raise TrialFailedError(reply["cause"], reply["message"])
-        self.folds_run += 1
-        return FoldResult.from_json(reply["result"])
+        fold = FoldResult.from_json(reply["result"])
+        self._folds += 1
+        if self._folds >= FOLDS_PER_CHILD or fold.memory_mb > self._place.memory_mb:
+            self.close()
+        return fold
 
     def close(self) -> None:
         """End the child and its own children at once; it holds nothing that is not booked."""
@@ -77,7 +79,7 @@ class Child:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._process = self._channel = None
-        self.folds_run = 0
+        self._folds = 0
 
     def _connected(self) -> Channel:
         if self._channel is not None:
@@ -89,7 +91,7 @@ class Child:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "search.child", str(theirs.fileno()), str(os.getpid())],
                 pass_fds=[theirs.fileno()],
-                env=environment | child_environment(self._threads, self._gpu),
+                env=environment | child_environment(self._place.threads, self._place.gpu),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

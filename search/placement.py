@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.problems import InputError
 from models.device import visible_gpus
+
+MEMORY_SHARE = (
+    0.7  # of the machine's memory, for all children together; owners and the page cache want the rest
+)
 
 
 @dataclass(frozen=True)
@@ -17,10 +22,12 @@ class Placement:
     Attributes:
         threads: How many threads it computes with.
         gpu: Its GPU, by UUID or index; None for the CPU.
+        memory_mb: Resident memory past which it is replaced by a fresh one after a fold.
     """
 
     threads: int
     gpu: str | None
+    memory_mb: float = math.inf
 
 
 def place(workers: int | None = None, gpus: str | None = None) -> tuple[Placement, ...]:
@@ -37,8 +44,8 @@ def place(workers: int | None = None, gpus: str | None = None) -> tuple[Placemen
         raise InputError(f"--workers: at least 1 is needed, but got {workers}")
     chosen = _chosen(gpus, visible_gpus())
     slots = workers or max(1, len(chosen))
-    threads = max(1, cores() // slots)
-    return tuple(Placement(threads, chosen[i % len(chosen)] if chosen else None) for i in range(slots))
+    threads, limit = max(1, cores() // slots), MEMORY_SHARE * memory_mb() / slots
+    return tuple(Placement(threads, chosen[i % len(chosen)] if chosen else None, limit) for i in range(slots))
 
 
 def cores() -> int:
@@ -49,6 +56,16 @@ def cores() -> int:
     except (OSError, ValueError):
         return available
     return available if quota == "max" else max(1, min(available, int(quota) // int(period)))
+
+
+def memory_mb() -> float:
+    """How much memory this process may use, by the machine and its control group (cgroup v2, memory.max)."""
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        limit = "max"
+    return (available if limit == "max" else min(available, int(limit))) / 2**20
 
 
 def _chosen(gpus: str | None, visible: list[str]) -> list[str]:

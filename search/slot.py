@@ -30,7 +30,6 @@ from search.study_file import Study
 from search.suggest import sample
 
 CRASH_LIMIT, CRASH_WINDOW = 3, 60.0  # a child that dies so often within so many seconds will not recover
-FOLDS_PER_CHILD = 200  # each fold leaks some memory in TensorFlow (keras#17458)
 
 
 @dataclass(frozen=True)
@@ -128,8 +127,6 @@ class Slot:
         bench.listener.fold_started(trial.number, split)
         bench.publisher.fold_started(key, split)
         epochs = bench.study.training.epochs
-        if self._child.folds_run >= FOLDS_PER_CHILD:
-            self._child.close()
         fold = self._child.run_fold(
             config,
             split,

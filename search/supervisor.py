@@ -138,13 +138,13 @@ def _run_slots(
     slots = []
     for index, place in enumerate(options.placements):
         log = folder.logs / f"slot-{index}.log"
-        child = Child(setup, place.threads, place.gpu, log, stop.event)
+        child = Child(setup, place, log, stop.event)
         slots.append(Slot(bench, slot_study(study, storage), child))
     errors: list[BaseException] = []
     threads = [threading.Thread(target=_guarded(slot, errors)) for slot in slots]
     for thread in threads:
         thread.start()
-    _watch(threads, plain, folder.root / "reaper.lock", options.timeout, stop, listener)
+    _watch(threads, errors, plain, folder.root / "reaper.lock", options.timeout, stop, listener)
     if errors:
         raise StudyStoppedError(f"the storage or the home is gone: {errors[0]}") from errors[0]
     return [slot.failure for slot in slots if slot.failure is not None]
@@ -164,6 +164,7 @@ def _guarded(slot: Slot, errors: list[BaseException]) -> Callable[[], None]:
 
 def _watch(
     threads: list[threading.Thread],
+    errors: list[BaseException],
     study: optuna.Study,
     lock: Path,
     timeout: float | None,
@@ -176,6 +177,8 @@ def _watch(
         for thread in threads:
             thread.join(timeout=0.1)
         now = time.monotonic()
+        if errors:
+            stop.event.set()  # what one slot cannot handle, none can
         if timeout is not None and now - started > timeout and not stop.event.is_set():
             listener.note(f"the time limit of {timeout:g} s is reached: stopping")
             stop.set()

@@ -19,6 +19,7 @@ from search.child_process import Child
 from search.errors import TrialFailedError
 from search.home import Home
 from search.material import prepare
+from search.placement import Placement
 from search.records import TrialConfig
 from search.study_file import Study
 
@@ -44,7 +45,7 @@ def setup(
 @pytest.fixture
 def child(setup: tuple[dict[str, Any], Path]) -> Iterator[Child]:
     message, folder = setup
-    child = Child(message, 1, None, folder / "child.log", threading.Event())
+    child = Child(message, Placement(1, None), folder / "child.log", threading.Event())
     yield child
     child.close()
 
@@ -75,7 +76,7 @@ def test_a_child_killed_in_training_is_reported_and_replaced(child: Child) -> No
 def test_a_stop_ends_the_fold_within_seconds(setup: tuple[dict[str, Any], Path]) -> None:
     message, folder = setup
     stop = threading.Event()
-    child = Child(message, 1, None, folder / "stopped.log", stop)
+    child = Child(message, Placement(1, None), folder / "stopped.log", stop)
     with pytest.raises(TrialFailedError, match="stopped") as caught:
         child.run_fold(TrialConfig(SETTINGS, 0), 0, when_training(lambda _: stop.set()))
     assert caught.value.cause == "interrupted"
@@ -92,7 +93,9 @@ def test_a_loss_that_is_not_finite_is_the_trials_own_fault(child: Child) -> None
 
 def test_a_child_that_cannot_start_says_why(setup: tuple[dict[str, Any], Path]) -> None:
     message, folder = setup
-    child = Child(message | {"material": "another"}, 1, None, folder / "changed.log", threading.Event())
+    child = Child(
+        message | {"material": "another"}, Placement(1, None), folder / "changed.log", threading.Event()
+    )
     with pytest.raises(TrialFailedError, match="the cohort changed while the study was running"):
         child.run_fold(TrialConfig(SETTINGS, 0), 0, lambda _: None)
 
@@ -103,9 +106,10 @@ def test_a_child_dies_with_its_owner(setup: tuple[dict[str, Any], Path], tmp_pat
 import json, threading
 from pathlib import Path
 from search.child_process import Child
+from search.placement import Placement
 from search.records import TrialConfig
 setup = json.loads({json.dumps(message)!r})
-child = Child(setup, 1, None, Path({str(tmp_path / "log")!r}), threading.Event())
+child = Child(setup, Placement(1, None), Path({str(tmp_path / "log")!r}), threading.Event())
 child.run_fold(TrialConfig({SETTINGS!r}, 0), 0, lambda _: print(child.pid, flush=True))
 """
     owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -117,6 +121,15 @@ child.run_fold(TrialConfig({SETTINGS!r}, 0), 0, lambda _: print(child.pid, flush
     while Path(f"/proc/{child_pid}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not Path(f"/proc/{child_pid}").exists()
+
+
+def test_a_child_past_its_memory_limit_is_replaced_after_the_fold(
+    setup: tuple[dict[str, Any], Path],
+) -> None:
+    message, folder = setup
+    child = Child(message, Placement(1, None, memory_mb=1.0), folder / "small.log", threading.Event())
+    assert child.run_fold(TrialConfig(SETTINGS, 0), 0, lambda _: None).memory_mb > 1.0
+    assert child.pid is None
 
 
 def test_the_users_modules_cannot_take_the_place_of_ours(

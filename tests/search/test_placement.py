@@ -10,13 +10,14 @@ from search.placement import Placement, place
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setattr(placement, "cores", lambda: 8)
+    monkeypatch.setattr(placement, "memory_mb", lambda: 1000.0)
     monkeypatch.setattr(placement, "visible_gpus", lambda: ["GPU-a", "GPU-b", "GPU-c"])
     return monkeypatch
 
 
 @pytest.mark.usefixtures("machine")
 def test_there_is_one_slot_a_gpu_and_the_cores_are_shared_out() -> None:
-    assert place() == (Placement(2, "GPU-a"), Placement(2, "GPU-b"), Placement(2, "GPU-c"))
+    assert [(slot.threads, slot.gpu) for slot in place()] == [(2, "GPU-a"), (2, "GPU-b"), (2, "GPU-c")]
 
 
 @pytest.mark.usefixtures("machine")
@@ -31,7 +32,7 @@ def test_more_slots_than_gpus_share_them_in_turn() -> None:
 
 @pytest.mark.usefixtures("machine")
 def test_no_gpu_can_be_asked_for() -> None:
-    assert place(gpus="") == (Placement(8, None),)
+    assert place(gpus="") == (Placement(8, None, 700.0),)
 
 
 @pytest.mark.usefixtures("machine")
@@ -42,7 +43,7 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
 
 def test_slots_without_gpus_share_the_cores(machine: pytest.MonkeyPatch) -> None:
     machine.setattr(placement, "visible_gpus", list)
-    assert place(workers=2) == (Placement(4, None),) * 2
+    assert place(workers=2) == (Placement(4, None, 350.0),) * 2
     assert place(workers=20)[0].threads == 1
     with pytest.raises(InputError, match="has no GPU, but got '0'"):
         place(gpus="0")
@@ -51,3 +52,8 @@ def test_slots_without_gpus_share_the_cores(machine: pytest.MonkeyPatch) -> None
 def test_at_least_one_slot_is_needed() -> None:
     with pytest.raises(InputError, match="at least 1 is needed, but got 0"):
         place(workers=0)
+
+
+def test_the_machine_has_cores_and_memory() -> None:
+    assert placement.cores() >= 1
+    assert 100 < placement.memory_mb() < 1e8

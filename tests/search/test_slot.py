@@ -29,7 +29,6 @@ class PlayedChild:
     def __init__(self, material: Any, make_fold: Callable[..., FoldResult], answers: dict[int, str]) -> None:
         self.material, self.make_fold, self.answers = material, make_fold, answers
         self.calls: list[tuple[TrialConfig, int]] = []
-        self.folds_run = 0
         self.closed = 0
 
     def run_fold(self, config: TrialConfig, split: int, on_epoch: Callable[[Any], None]) -> FoldResult:

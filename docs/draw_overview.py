@@ -80,7 +80,7 @@ def draw_scores(axes: Axes, study: optuna.Study) -> None:
 def main(cohort_folder: Path, home: Home, name: str, out: Path) -> None:
     """Draw the four panels side by side."""
     cohort = read_cohort(cohort_folder)
-    material = prepare(Study.from_json(home.study(name).definition.read_text()), home)
+    material = prepare(Study.from_json(home.study(name).definition.read_text()), home, frozen=True)
     study = optuna.load_study(study_name=name, storage=open_storage(None, home))
     complete = np.flatnonzero(material.patches.present.all(axis=1))
     row = int(complete[len(complete) // 2])

@@ -42,9 +42,13 @@ def _serve(channel: Channel) -> None:
     if setup is None:
         return
     study = Study.from_json(setup["study"])
-    material = prepare(study, Home(Path(setup["home"])))
-    if material.hash != setup["material"]:
-        raise InputError("the cohort changed while the study was running")
+    try:
+        material = prepare(study, Home(Path(setup["home"])), frozen=True)
+        if material.hash != setup["material"]:
+            raise InputError("cohort: the cohort changed while the study was running")
+    except InputError as error:
+        channel.send({"kind": "input", "problems": list(error.problems)})
+        return
 
     from models.errors import ModelError, OutOfMemory
     from models.runtime import configure

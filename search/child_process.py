@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from data_prep.problems import InputError
 from models.device import child_environment
 from search.channel import Channel, ChannelClosedError, Message
 from search.errors import TrialFailedError
@@ -53,13 +54,17 @@ class Child:
 
         Raises:
             TrialFailedError: The fold did not finish, with its cause.
+            InputError: The cohort cannot be read any more, or is another.
         """
         try:
             channel = self._connected()
             channel.send({"settings": dict(config.settings), "seed": config.seed, "split": split})
             reply = self._wait(channel, on_epoch)
         except ChannelClosedError as error:
-            raise TrialFailedError("child lost", self._last_words()) from error
+            raise self._lost() from error
+        if reply["kind"] == "input":
+            self.close()
+            raise InputError(reply["problems"])
         if reply["kind"] == "failure":
             if reply["cause"] == "out of memory":
                 self.close()
@@ -115,15 +120,15 @@ class Child:
                 return message
             on_epoch(message)
 
-    def _last_words(self) -> str:
-        """How the child died: its exit code or signal, and the end of its log."""
+    def _lost(self) -> TrialFailedError:
+        """How the child died: its exit code or signal, and as details the end of its log."""
         process = self._process
         if process is None:
-            return "the child process did not start"
+            return TrialFailedError("child lost", "the child process did not start")
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=5)
         code = process.returncode
         self.close()
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         lines = self._log.read_text(errors="replace").strip().splitlines()
-        return f"the child process died ({how}): {lines[-1] if lines else 'it printed nothing'}"
+        return TrialFailedError("child lost", f"the child process died ({how})", lines[-1] if lines else "")

@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import optuna
+from optuna.trial import TrialState
 
 from search.booking import counts, place_in_line
 from search.storage import make_sampler
@@ -22,21 +23,29 @@ class Claims:
     Args:
         search: How many trials, which sampler, which seed.
         slots: How many slots of this process ask.
+
+    Attributes:
+        lock: Held while trials are counted; hold it to keep them from being counted half-way.
     """
 
     def __init__(self, search: SearchSection, slots: int) -> None:
         self._search, self._slots = search, slots
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
 
     def __call__(self, study: optuna.Study) -> optuna.Trial | None:
         """The next trial: one that waits, else a new one; None when enough were handed out.
 
+        A lost trial's copy is owed even then: it is one of those that were asked for.
+
         Several processes on one study may together hand out a trial too many each, as they do not wait for
         each other between counting and asking.
         """
-        with self._lock:
+        with self.lock:
             trials = study.get_trials(deepcopy=False)
-            if sum(map(counts, trials)) >= self._search.trials:
+            owed = any(
+                trial.state == TrialState.WAITING and "retry_of" in trial.user_attrs for trial in trials
+            )
+            if not owed and sum(map(counts, trials)) >= self._search.trials:
                 return None
             seed = trial_seed(self._search.seed, place_in_line(trials))
             study.sampler = make_sampler(self._search, self._slots, seed)

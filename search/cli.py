@@ -68,6 +68,20 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"seconds above 0 are needed, but got {text}")
+    return value
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 (any free one) to 65535, but got {text}")
+    return value
+
+
 def _add_home(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--home",
@@ -112,7 +126,7 @@ def _add_patches(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--spacing", type=float, metavar="MM", help="resample to this spacing (default: native)"
     )
-    parser.add_argument("--gene", action="append", help="gene of `label` and `tpm` (default: CD3D)")
+    parser.add_argument("--gene", default="CD3D", help="gene of `label` and `tpm` (default: CD3D)")
     _add_home(parser)
 
 
@@ -122,7 +136,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--cohort", metavar="DIR", help="instead of the file's cohort")
     parser.add_argument("--trials", type=int, metavar="N", help="trials in all, earlier starts included")
     parser.add_argument(
-        "--timeout", type=float, metavar="S", help="stop after S seconds; continue with the same call"
+        "--timeout", type=_seconds, metavar="S", help="stop after S seconds; continue with the same call"
     )
     parser.add_argument("--workers", type=int, metavar="N", help="slots (default: one a GPU, or one)")
     parser.add_argument("--gpus", metavar="0,1", help="GPUs to use (default: all)")
@@ -157,10 +171,10 @@ def _add_ui(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "ui", help="optuna-dashboard (read-only) and the MLflow UI, on this machine only"
     )
     parser.add_argument(
-        "--port", type=int, default=8080, help="of the dashboard (default: 8080, or a free one)"
+        "--port", type=_port, default=8080, help="of the dashboard (default: 8080, or a free one)"
     )
     parser.add_argument(
-        "--mlflow-port", type=int, default=5000, help="of MLflow (default: 5000, or a free one)"
+        "--mlflow-port", type=_port, default=5000, help="of MLflow (default: 5000, or a free one)"
     )
     _add_home(parser)
     _add_storage(parser)

@@ -16,8 +16,9 @@ class TrialFailedError(SearchError):
 
     Attributes:
         cause: One of `search.endings.ENDINGS`.
+        details: What is for the terminal and the log alone; it may name files, and with them participants.
     """
 
-    def __init__(self, cause: str, message: str) -> None:
-        self.cause = cause
+    def __init__(self, cause: str, message: str, details: str = "") -> None:
+        self.cause, self.details = cause, details
         super().__init__(message)

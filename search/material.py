@@ -21,7 +21,7 @@ from data_prep.inputs import complete_rows
 from data_prep.labels import Labels, label_biopsies
 from data_prep.patches import PatchRequest, PatchSet
 from data_prep.problems import InputError, Problems, nearest
-from search.home import Home
+from search.home import Home, StudyFolder
 from search.study_file import InputSection, Study
 
 Progress = Callable[[int, int], None]
@@ -66,12 +66,13 @@ class Material:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def prepare(study: Study, home: Home, progress: Progress | None = None) -> Material:
+def prepare(study: Study, home: Home, frozen: bool, progress: Progress | None = None) -> Material:
     """Read the cohort, extract or load its patches, label the biopsies and freeze the folds.
 
     Args:
         study: The study.
         home: Keeps the patches (by content) and the fold table (by study).
+        frozen: Whether the study exists: its fold table is then read, not made.
         progress: Called with participants done and in all while volumes are read.
 
     Raises:
@@ -88,7 +89,9 @@ def prepare(study: Study, home: Home, progress: Progress | None = None) -> Mater
         raise InputError("cohort: labels and patches are needed")
     rows, excluded = _kept(patches, labels, study.input.missing)
     patches, labels = patches.take(rows), _labels_of(labels, [patches.biopsy_id[row] for row in rows])
-    folds = _frozen_folds(study, patches, labels, home.study(study.name).folds)
+    path = home.study(study.name).folds
+    folds = _read_frozen(path, patches) if frozen and path.exists() else _make_folds(study, patches, labels)
+    _check_inner_split(study, folds)
     return Material(cohort.name, patches, labels, folds, study.input.missing, _margin(study.input), excluded)
 
 
@@ -168,20 +171,36 @@ def _labels_of(labels: Labels, biopsies: Sequence[str]) -> Labels:
     )
 
 
-def _frozen_folds(study: Study, patches: PatchSet, labels: Labels, path: Path) -> FoldTable:
-    """The study's fold table: read if it was frozen before, else made and written."""
-    if path.exists():
-        folds = read_folds(path)
-        if folds.biopsy_id != patches.biopsy_id or folds.participant_id != patches.participant_id:
-            raise InputError(
-                f"{path}: the folds were frozen for other biopsies ({len(folds.biopsy_id)}, now "
-                f"{len(patches.biopsy_id)}): the cohort changed. Use another study name"
-            )
-        return folds
+def _read_frozen(path: Path, patches: PatchSet) -> FoldTable:
+    folds = read_folds(path)
+    if folds.biopsy_id != patches.biopsy_id or folds.participant_id != patches.participant_id:
+        raise InputError(
+            f"{path}: the folds were frozen for other biopsies ({len(folds.biopsy_id)}, now "
+            f"{len(patches.biopsy_id)}): the cohort changed. Use another study name"
+        )
+    return folds
+
+
+def _make_folds(study: Study, patches: PatchSet, labels: Labels) -> FoldTable:
     options = study.validation
-    folds = make_folds(
+    return make_folds(
         patches.biopsy_id, patches.participant_id, labels.label, options.folds, options.repeats, options.seed
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_folds(folds, path)
-    return folds
+
+
+def _check_inner_split(study: Study, folds: FoldTable) -> None:
+    """Early stopping holds participants of the training fold out once more, so it needs two."""
+    if study.training.early_stopping == "none":
+        return
+    least = min(len({folds.participant_id[row] for row in split.train}) for split in folds.splits())
+    if least < 2:
+        raise InputError(
+            "training.early_stopping: 'inner' needs at least 2 participants in every training fold, but got "
+            f"{least}. Use 'none'"
+        )
+
+
+def freeze_folds(material: Material, folder: StudyFolder) -> None:
+    """Keep the fold table with the study, once the study exists."""
+    if not folder.folds.exists() or read_folds(folder.folds).hash != material.folds.hash:
+        write_folds(material.folds, folder.folds)

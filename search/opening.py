@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from data_prep.problems import Problems
 from search.home import Home
 from search.material import Material
 from search.metrics import DIRECTIONS
+from search.space import Choice, Range, read_space
 from search.storage import make_pruner
 from search.study_file import Study
 from search.suggest import stored_names
@@ -37,7 +39,7 @@ def open_study(study: Study, material: Material, storage: BaseStorage, home: Hom
     identity = identity_of(study, material)
     if "identity" in opened.user_attrs:
         _check_identity(study.name, opened.user_attrs["identity"], identity)
-        _check_choices(study, opened.user_attrs["space"])
+        _check_space(study, opened.user_attrs["space"])
     else:
         _describe(opened, study, material, identity)
     opened.set_user_attr("space", study.space)
@@ -47,6 +49,11 @@ def open_study(study: Study, material: Material, storage: BaseStorage, home: Hom
     with whole_file(home.study(study.name).definition) as definition:
         definition.write_text(study.to_json(), encoding="utf-8")
     return opened
+
+
+def study_id(study: optuna.Study) -> str:
+    """A name that no other study has, also where it is called the same in another home."""
+    return str(study.user_attrs["id"])
 
 
 def slot_study(study: Study, storage: BaseStorage) -> optuna.Study:
@@ -86,18 +93,23 @@ def _check_identity(name: str, before: Mapping[str, Any], now: Mapping[str, Any]
     problems.raise_any()
 
 
-def _check_choices(study: Study, before: Mapping[str, Any]) -> None:
-    """A list of values in the space must stay as it was: Optuna refuses another at some later trial."""
+def _check_space(study: Study, before: Mapping[str, Any]) -> None:
+    """A parameter must keep its list of values, or its scale: Optuna refuses another at a later trial."""
     problems = Problems()
-    for name, entry in study.space.items():
-        old = before.get(name, entry)
-        if isinstance(entry, list) != isinstance(old, list) or (isinstance(old, list) and entry != old):
+    old, now = read_space(before, "study", Problems()), study.parameters
+    for parameter in now.parameters:
+        name = parameter.name
+        if name in old and _frozen_part(old[name].domain) != _frozen_part(parameter.domain):
             problems.add(
                 f"study {study.name!r}: space.{name}",
-                f"values must stay {old} as at the study's start, but got {entry}. "
+                f"must stay {old[name].domain} as at the study's start, but got {parameter.domain}. "
                 "Use another name for a new study",
             )
     problems.raise_any()
+
+
+def _frozen_part(domain: Choice | Range) -> Any:
+    return domain.options if isinstance(domain, Choice) else (domain.log, domain.integer)
 
 
 def _describe(opened: optuna.Study, study: Study, material: Material, identity: Mapping[str, Any]) -> None:
@@ -120,4 +132,5 @@ def _describe(opened: optuna.Study, study: Study, material: Material, identity: 
     opened.set_user_attr("metric", study.search.metric)
     opened.set_metric_names([study.search.metric])
     opened.set_user_attr("space", study.space)
+    opened.set_user_attr("id", uuid.uuid4().hex)
     opened.set_user_attr("identity", dict(identity))

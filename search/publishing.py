@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import optuna
@@ -10,7 +10,6 @@ from optuna.artifacts import FileSystemArtifactStore
 
 from search.dashboard import attach_pictures, save_trial_note, trial_note
 from search.endings import Ending
-from search.home import Home
 from search.links import run_path
 from search.material import Material
 from search.metrics import finite, fold_metrics, pooled_metrics
@@ -31,18 +30,6 @@ def trial_key(key: int) -> str:
 def fold_key(key: int, split: int) -> str:
     """The tracking key of one fold of a trial."""
     return f"trial/{key}/fold/{split}"
-
-
-def open_tracker(study: Study, home: Home, uri: str | None) -> Tracker:
-    """The study's way to MLflow.
-
-    Args:
-        study: Its name is the experiment's.
-        home: Holds the embedded database, its artifacts and the spool.
-        uri: Another tracking server; None for the embedded one.
-    """
-    artifacts = home.tracking_artifacts if uri is None else None
-    return Tracker(uri or home.tracking_uri, artifacts, home.study(study.name).spool, study.name)
 
 
 class TrialPublisher:
@@ -122,8 +109,11 @@ class TrialPublisher:
     ) -> None:
         """Log the trial's metrics and out-of-fold table, end its run, and write its note."""
         run = trial_key(key)
-        tags = {"ending": ending.cause} | ({"error": message} if message else {})
-        self._tracker.set_tags(run, tags)
+        open_fold = set(range(len(self._material.folds.splits()))) - {fold.split for fold in folds}
+        if ending.state != "COMPLETE" and open_fold:
+            self._tracker.end_run(fold_key(key, min(open_fold)), ending.run_status)
+        error = "" if ending.cause == "interrupted" else message
+        self._tracker.set_tags(run, {"ending": ending.cause, "error": error})
         if folds and not ending.retry:
             self._tracker.log_metrics(run, trial_summary(folds))
             self._tracker.log_text(run, predictions_table(folds), "out_of_fold.tsv")
@@ -131,6 +121,15 @@ class TrialPublisher:
         lines = [f"Ended: {ending.cause}" + (f". {message}" if message else ""), metrics_line(folds)]
         shown: Mapping[str, str] = trial.user_attrs.get("pictures", {})
         save_trial_note(study, trial, trial_note(lines, shown, run_path(self._study.name, key)))
+
+    def trial_lost(self, key: int, finished: Collection[int]) -> None:
+        """End the runs of a trial whose process died, but for its finished folds; a retry opens them again."""
+        run = trial_key(key)
+        self._tracker.set_tags(run, {"ending": "owner lost"})
+        for split in range(len(self._material.folds.splits())):
+            if split not in finished and self._tracker.run_id(fold_key(key, split)) is not None:
+                self._tracker.end_run(fold_key(key, split), "FAILED")
+        self._tracker.end_run(run, "FAILED")
 
     def _tags(self, level: str) -> dict[str, str]:
         return {"level": level, "study": self._study.name, "fold_table": self._material.folds.hash}

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from data_prep.problems import InputError
 from search.booking import book_fold, finished_folds, key_of, place_in_line, requeue
 from search.child_process import Child
 from search.claims import Claims, trial_seed
@@ -29,7 +29,7 @@ from search.records import FoldResult, TrialConfig
 from search.study_file import Study
 from search.suggest import sample
 
-CRASH_LIMIT, CRASH_WINDOW = 3, 60.0  # a child that dies so often within so many seconds will not recover
+CRASH_LIMIT, CRASH_WINDOW = 3, 60.0  # deaths without a finished fold, and the seconds they fall into
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Slot:
 
     def __init__(self, bench: Bench, study: optuna.Study, child: Child) -> None:
         self._bench, self._study, self._child = bench, study, child
-        self._crashes: deque[float] = deque(maxlen=CRASH_LIMIT)
+        self._crashes: list[tuple[float, int]] = []
         self.failure: str | None = None
 
     def run(self) -> None:
@@ -89,8 +89,11 @@ class Slot:
         try:
             pruned = self._run_folds(trial, config, folds)
         except TrialFailedError as failure:
-            self._note_crash(failure)
-            self._end(trial, folds, failure.cause, str(failure))
+            self._end(trial, folds, failure.cause, str(failure), failure.details)
+            self._note_crash(failure, key_of(trial))
+        except InputError:
+            self._end(trial, folds, "interrupted", "the cohort changed while the study was running")
+            raise
         else:
             self._end(trial, folds, "pruned" if pruned else "complete", "")
 
@@ -132,6 +135,7 @@ class Slot:
             split,
             lambda m: bench.listener.epoch(trial.number, m["epoch"], epochs, m["loss"]),
         )
+        self._crashes.clear()
         book_fold(trial, fold)
         bench.publisher.fold_done(key, fold)
         return fold
@@ -141,7 +145,9 @@ class Slot:
         metrics = pooled_metrics([folds[split].scores for split in sorted(folds)])
         return metrics[self._bench.study.search.metric]
 
-    def _end(self, trial: optuna.Trial, folds: dict[int, FoldResult], cause: str, message: str) -> None:
+    def _end(
+        self, trial: optuna.Trial, folds: dict[int, FoldResult], cause: str, message: str, details: str = ""
+    ) -> None:
         value = self._running_value(folds)
         if cause == "complete" and value is None:
             cause, message = (
@@ -153,7 +159,8 @@ class Slot:
             self._tell(trial, folds, ending, value, message)
         except ValueError:
             message = "another process had already ended this trial"  # a zombie's late word is not booked
-        self._bench.listener.trial_ended(trial.number, ending.cause, value, message)
+        told = f"{message}: {details}" if details else message
+        self._bench.listener.trial_ended(trial.number, ending.cause, value, told)
 
     def _tell(
         self,
@@ -175,7 +182,8 @@ class Slot:
             trial.set_user_attr(ending.constraint, 1)  # optuna-dashboard does not show constraints
             trial.set_constraint(ending.constraint, 1)
         if ending.retry:
-            requeue(self._study, _frozen(trial), ending.cause)
+            with self._bench.claim.lock:  # nobody counts between the failing and its copy
+                requeue(self._study, _frozen(trial), ending.cause)
         else:
             if message:
                 trial.set_user_attr("error", message)
@@ -183,12 +191,17 @@ class Slot:
             self._study.tell(trial, value if complete else None, state=TrialState[ending.state])
         self._bench.publisher.trial_ended(self._study, trial, key, done, ending, message)
 
-    def _note_crash(self, failure: TrialFailedError) -> None:
+    def _note_crash(self, failure: TrialFailedError, key: int) -> None:
+        """Give up when child after child dies, whatever the trial: one that kills its child is not enough."""
         if failure.cause != "child lost":
             return
-        self._crashes.append(time.monotonic())
-        if len(self._crashes) == CRASH_LIMIT and self._crashes[-1] - self._crashes[0] < CRASH_WINDOW:
-            self.failure = str(failure)
+        now = time.monotonic()
+        self._crashes = [(t, k) for t, k in self._crashes if now - t < CRASH_WINDOW] + [(now, key)]
+        if len(self._crashes) >= CRASH_LIMIT and len({key for _, key in self._crashes}) > 1:
+            self.failure = f"{failure}: {failure.details}" if failure.details else str(failure)
+            self._bench.listener.note(
+                f"a slot has stopped: its child died {len(self._crashes)} times in a row"
+            )
 
 
 def _frozen(trial: optuna.Trial) -> FrozenTrial:

@@ -117,7 +117,7 @@ class Space:
         """What a trial with these sampled values uses: they, and the defaults of what applies besides."""
         complete = dict(params)
         for name, known in KNOWN.items():
-            if name not in complete and name not in self and _applies(known.applies, complete):
+            if name not in complete and _applies(known.applies, complete):
                 complete[name] = known.default
         return complete
 
@@ -151,11 +151,22 @@ def check_params(space: Space, params: Mapping[str, Value], where: str, problems
         elif not _could_exist(space[name], params):
             condition = ", ".join(f"{k} = {' or '.join(map(str, v))}" for k, v in space[name].when.items())
             problems.add(f"{where}.{name}", f"exists only when {condition}, but got {dict(params)}")
-    architecture, radius = params.get("architecture"), params.get("patch_radius")
-    if isinstance(architecture, str) and architecture in ARCHITECTURES and isinstance(radius, int):
+    radius = params.get("patch_radius")
+    if not isinstance(radius, int):
+        return
+    for architecture in _architectures(space, params):
         needed = smallest_radius(architecture)
         if radius < needed:
             problems.add(where, f"{architecture} needs patch_radius >= {needed}, but got {radius}")
+
+
+def _architectures(space: Space, params: Mapping[str, Value]) -> list[str]:
+    """The architectures that a trial with these parameters may get."""
+    options: tuple[Value, ...] = (KNOWN["architecture"].default,)
+    if "architecture" in space and isinstance(domain := space["architecture"].domain, Choice):
+        options = domain.options
+    chosen = params.get("architecture")
+    return [str(option) for option in options if chosen is None or option == chosen]
 
 
 def _names(space: Space) -> Iterable[str]:
@@ -283,20 +294,29 @@ def _read_when(
 
 
 def _check_conditions(parameters: list[Parameter], where: str, problems: Problems) -> None:
-    """Each condition must name another parameter of the space and values that it can have."""
-    domains = {parameter.name: parameter.domain for parameter in parameters}
+    """Each condition must name another parameter, and values that it can have."""
+    domains: dict[str, Choice | Range] = {name: Choice((known.default,)) for name, known in KNOWN.items()}
+    domains |= {parameter.name: parameter.domain for parameter in parameters}
     for parameter in parameters:
         here = f"{where}: space.{parameter.name}.when"
         for other, values in parameter.when.items():
             if other in domains:
-                for value in (value for value in values if value not in domains[other]):
-                    if other not in KNOWN[parameter.name].applies:
-                        problems.add(here, f"{value!r} is no value of {other}, which is {domains[other]}")
-            elif other not in KNOWN[parameter.name].applies:
-                problems.add(
-                    here,
-                    f"must name another parameter of the space, but got {other!r}; {nearest(other, domains)}",
-                )
+                _check_values(here, other, values, domains[other], problems)
+            else:
+                hint = nearest(other, domains)
+                problems.add(here, f"must name another parameter, but got {other!r}; {hint}")
+
+
+def _check_values(
+    here: str, other: str, values: tuple[Value, ...], domain: Choice | Range, problems: Problems
+) -> None:
+    legal = KNOWN[other].names  # a condition of our own may name more than this space has
+    for value in values:
+        if value not in domain and value not in legal:
+            problems.add(here, f"{value!r} is no value of {other}, which is {domain}")
+    if not any(value in domain for value in values):
+        wanted = " or ".join(map(str, values))
+        problems.add(here, f"can never hold: it needs {other} = {wanted}, which is {domain}")
 
 
 def _in_order(parameters: list[Parameter], where: str, problems: Problems) -> tuple[Parameter, ...]:
@@ -306,7 +326,7 @@ def _in_order(parameters: list[Parameter], where: str, problems: Problems) -> tu
     waiting = list(parameters)
     while waiting:
         done = {parameter.name for parameter in ordered}
-        ready = [p for p in waiting if not (set(p.when) & names) - done]
+        ready = [p for p in waiting if not (_needs(p) & names) - done]
         if not ready:
             problems.add(
                 f"{where}: space", f"conditions must not go in a circle: {', '.join(p.name for p in waiting)}"
@@ -315,6 +335,11 @@ def _in_order(parameters: list[Parameter], where: str, problems: Problems) -> tu
         ordered += ready
         waiting = [p for p in waiting if p not in ready]
     return tuple(ordered)
+
+
+def _needs(parameter: Parameter) -> set[str]:
+    """The parameters that must be known before this one: those of its condition, and what bounds it."""
+    return set(parameter.when) | ({"architecture"} if parameter.name == "patch_radius" else set())
 
 
 def _check_radius(space: Space, where: str, problems: Problems) -> None:

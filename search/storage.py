@@ -20,6 +20,7 @@ from search.home import Home
 from search.pruner import PairedParticipantPruner
 from search.study_file import SearchSection
 
+PRUNED_STUDY = 30
 STARTUP_TRIALS = 10  # random trials before TPE models anything; Optuna's own default
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
@@ -82,6 +83,13 @@ def open_storage(url: str | None, home: Home) -> BaseStorage:
         raise StudyStoppedError(f"--storage: cannot be opened: {_first_line(error)}") from error
 
 
+def is_known(name: str, url: str | None, home: Home) -> bool:
+    """Whether a study of that name exists; looking makes no files."""
+    if url is None and not home.journal.exists():
+        return False
+    return any(study.study_name == name for study in all_studies(open_storage(url, home)))
+
+
 def all_studies(storage: BaseStorage) -> list[optuna.Study]:
     """Every study of a storage that was completely created, by name."""
     studies = [
@@ -117,8 +125,12 @@ def make_sampler(search: SearchSection, slots: int, seed: int) -> BaseSampler:
 
 
 def make_pruner(search: SearchSection) -> optuna.pruners.BasePruner:
-    """The pruner; always named, as Optuna's `None` is a median pruner."""
-    if search.pruner == "paired":
+    """The pruner; always named, as Optuna's `None` is a median pruner.
+
+    "paired" prunes in studies of at least `PRUNED_STUDY` trials: in a short one it would rarely save a fold,
+    and a false prune costs a larger share of the search.
+    """
+    if search.pruner == "paired" and search.trials >= PRUNED_STUDY:
         return PairedParticipantPruner()
     if search.pruner == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)

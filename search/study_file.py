@@ -19,6 +19,17 @@ from search.space import Space, check_params, read_space
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
+LAWS = {  # pydantic's types of error, in the words of a study file
+    "tuple_type": "a list",
+    "too_short": "a list that is not empty",
+    "model_type": "a table",
+    "dict_type": "a table",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+}
+
+
 class Section(BaseModel):
     """A table of a study file: frozen, and a key it does not know is an error."""
 
@@ -86,7 +97,7 @@ class InputSection(Section):
     missing: Annotated[str, _one_of("drop", "zero", "mask")] = "mask"
     augmentation: Annotated[
         tuple[Annotated[str, _one_of(*AUGMENTATIONS)], ...], Field(strict=False), AfterValidator(_distinct)
-    ] = ()
+    ] = AUGMENTATIONS
 
 
 class ValidationSection(Section):
@@ -94,7 +105,7 @@ class ValidationSection(Section):
 
     folds: Annotated[int, Field(ge=2)] = 5
     repeats: Annotated[int, Field(ge=1)] = 1
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
 class TrainingSection(Section):
@@ -112,7 +123,7 @@ class SearchSection(Section):
     metric: Annotated[str, _one_of(*DIRECTIONS)] = "roc_auc"
     sampler: Annotated[str, _one_of("tpe", "random", "gp")] = "tpe"
     pruner: Annotated[str, _one_of("paired", "median", "none")] = "paired"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     enqueue: Annotated[tuple[dict[str, str | int | float], ...], Field(strict=False)] = ()
 
 
@@ -241,8 +252,8 @@ def _translated(item: Any, where: str) -> tuple[str, str]:
         return place, "this key is needed, but it is absent"
     if item["type"] == "value_error":
         return place, str(item["ctx"]["error"])
-    message = item["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-    return place, f"must be {message}, but got {value!r}"
+    law = LAWS.get(item["type"]) or item["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    return place, f"must be {law}, but got {value!r}"
 
 
 def _keys_beside(loc: Sequence[Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Runs a study in this process: prepares data, starts slots, reaps what died, closes the books."""
+"""Runs a study in this process: prepares data, opens the study, runs its slots, closes the books."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from types import FrameType
 
 import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from search.booking import counts, reap
+from search.booking import counts, finished_folds, key_of, reap
 from search.child_process import Child
 from search.claims import Claims
+from search.crew import Crew, Stop
 from search.dashboard import artifact_store
 from search.errors import StudyStoppedError
 from search.home import Home
-from search.material import Material, prepare
-from search.opening import open_study, slot_study
+from search.material import Material, freeze_folds, prepare
+from search.opening import open_study, slot_study, study_id
 from search.placement import Placement
 from search.progress import Listener
-from search.publishing import TrialPublisher, open_tracker
+from search.publishing import TrialPublisher
 from search.slot import Bench, Slot
-from search.storage import check_url, make_sampler, open_storage
+from search.storage import check_url, is_known, make_sampler, open_storage
 from search.study_file import Study
 from search.tracking import Tracker
+from search.tracking_uri import check_uri
 
-REAP_SECONDS = 30.0
 DELIVERY_SECONDS = 60.0  # the longest that the end of a run waits for MLflow to take what is spooled
 HURRIED_SECONDS = 5.0  # the same after Ctrl-C, or while MLflow does not answer; the rest goes out next time
 
@@ -53,18 +53,6 @@ class RunOptions:
     timeout: float | None = None
     source: str | None = None
     placements: tuple[Placement, ...] = (Placement(1, None),)
-
-
-@dataclass
-class _Stop:
-    """Why and when the run ends early."""
-
-    event: threading.Event = field(default_factory=threading.Event)
-    signalled: int | None = None
-
-    def set(self, number: int | None = None) -> None:
-        self.signalled = self.signalled or number
-        self.event.set()
 
 
 @dataclass(frozen=True)
@@ -92,14 +80,15 @@ def run_study(study: Study, home: Home, options: RunOptions, listener: Listener)
         StudyStoppedError: The storage is gone, or every slot's child keeps dying.
     """
     slots = len(options.placements)
-    check_url(options.storage, slots)
-    make_sampler(study.search, slots, 0)  # refuses a sampler that cannot run before anything is written
-    material = prepare(study, home, listener.preparing)
+    _check(study, home, options)
+    material = prepare(study, home, is_known(study.name, options.storage, home), listener.preparing)
     storage = open_storage(options.storage, home)
     opened = open_study(study, material, storage, home)
-    stop = _Stop()
-    with _signals(stop), _tracking(study, material, home, options) as (tracker, publisher):
-        failures = _run_slots(study, material, storage, home, options, listener, publisher, stop)
+    freeze_folds(material, home.study(study.name))
+    stop = Stop()
+    with _signals(stop), _tracking(opened, study, material, home, options) as (tracker, publisher):
+        run = _Run(study, material, storage, home, options, listener, publisher, stop)
+        failures = run.to_its_end()
         timed_out = stop.event.is_set() and stop.signalled is None
         _close_study(opened, publisher, failures)
         left = _deliver(tracker, HURRIED_SECONDS if stop.signalled else DELIVERY_SECONDS)
@@ -108,90 +97,72 @@ def run_study(study: Study, home: Home, options: RunOptions, listener: Listener)
     return Outcome(opened, stop.signalled, timed_out, left)
 
 
-def _run_slots(
-    study: Study,
-    material: Material,
-    storage: BaseStorage,
-    home: Home,
-    options: RunOptions,
-    listener: Listener,
-    publisher: TrialPublisher,
-    stop: _Stop,
-) -> list[str]:
-    """Run the slots to their end; returns why those stopped that could not go on."""
-    folder = home.study(study.name)
-    plain = optuna.load_study(study_name=study.name, storage=storage)
-    reap(plain, folder.root / "reaper.lock")
-    trials = plain.get_trials(deepcopy=False)
-    best = plain.best_value if any(t.state == TrialState.COMPLETE for t in trials) else None
-    listener.study_opened(study.name, study.search.trials, sum(map(counts, trials)), best)
-    bench = Bench(
-        study,
-        material,
-        folder,
-        publisher,
-        listener,
-        stop.event,
-        Claims(study.search, len(options.placements)),
-    )
-    setup = {"study": study.to_json(), "home": str(home.root), "material": material.hash}
-    slots = []
-    for index, place in enumerate(options.placements):
-        log = folder.logs / f"slot-{index}.log"
-        child = Child(setup, place, log, stop.event)
-        slots.append(Slot(bench, slot_study(study, storage), child))
-    errors: list[BaseException] = []
-    threads = [threading.Thread(target=_guarded(slot, errors)) for slot in slots]
-    for thread in threads:
-        thread.start()
-    _watch(threads, errors, plain, folder.root / "reaper.lock", options.timeout, stop, listener)
-    if errors:
-        raise StudyStoppedError(f"the storage or the home is gone: {errors[0]}") from errors[0]
-    return [slot.failure for slot in slots if slot.failure is not None]
+def _check(study: Study, home: Home, options: RunOptions) -> None:
+    """Refuse what cannot run before anything is read or written."""
+    check_url(options.storage, len(options.placements))
+    check_uri(options.tracking or home.tracking_uri)
+    make_sampler(study.search, len(options.placements), 0)
 
 
-def _guarded(slot: Slot, errors: list[BaseException]) -> Callable[[], None]:
-    """The slot's loop, with what it cannot handle itself kept for the main thread."""
+@dataclass(frozen=True)
+class _Run:
+    """The middle of a run: from an opened study to the end of its slots."""
 
-    def run() -> None:
-        try:
-            slot.run()
-        except Exception as error:  # a thread's error would else be printed and forgotten
-            errors.append(error)
+    study: Study
+    material: Material
+    storage: BaseStorage
+    home: Home
+    options: RunOptions
+    listener: Listener
+    publisher: TrialPublisher
+    stop: Stop
 
-    return run
+    def to_its_end(self) -> list[str]:
+        """Run the slots; returns why those stopped that could not go on."""
+        folder = self.home.study(self.study.name)
+        plain = optuna.load_study(study_name=self.study.name, storage=self.storage)
+        tidy = self._reaper(plain)
+        tidy()
+        trials = plain.get_trials(deepcopy=False)
+        best = plain.best_value if any(t.state == TrialState.COMPLETE for t in trials) else None
+        asked = self.study.search.trials
+        self.listener.study_opened(self.study.name, asked, sum(map(counts, trials)), best)
+        crew = Crew(self._slots(), self.stop, self.listener, folder.logs / "errors.log")
+        return crew.run(tidy, self.options.timeout)
 
+    def _slots(self) -> list[Slot]:
+        folder, placements = self.home.study(self.study.name), self.options.placements
+        folder.logs.mkdir(parents=True, exist_ok=True)
+        claims = Claims(self.study.search, len(placements))
+        bench = Bench(
+            self.study, self.material, folder, self.publisher, self.listener, self.stop.event, claims
+        )
+        setup = {"study": self.study.to_json(), "home": str(self.home.root), "material": self.material.hash}
+        children = [
+            Child(setup, place, folder.logs / f"slot-{index}.log", self.stop.event)
+            for index, place in enumerate(placements)
+        ]
+        return [Slot(bench, slot_study(self.study, self.storage), child) for child in children]
 
-def _watch(
-    threads: list[threading.Thread],
-    errors: list[BaseException],
-    study: optuna.Study,
-    lock: Path,
-    timeout: float | None,
-    stop: _Stop,
-    listener: Listener,
-) -> None:
-    """Wait for the slots; meanwhile reap trials whose owner died, and stop at the time limit."""
-    started = reaped = time.monotonic()
-    while any(thread.is_alive() for thread in threads):
-        for thread in threads:
-            thread.join(timeout=0.1)
-        now = time.monotonic()
-        if errors:
-            stop.event.set()  # what one slot cannot handle, none can
-        if timeout is not None and now - started > timeout and not stop.event.is_set():
-            listener.note(f"the time limit of {timeout:g} s is reached: stopping")
-            stop.set()
-        if now - reaped > REAP_SECONDS:
-            reap(study, lock)
-            reaped = now
+    def _reaper(self, study: optuna.Study) -> Callable[[], None]:
+        """Requeues the trials of dead owners, and ends their MLflow runs: a retry opens them again."""
+
+        def tidy() -> None:
+            for number in reap(study, self.home.study(self.study.name).root / "reaper.lock"):
+                self.listener.note(f"trial {number}: its process died; its finished folds are kept")
+                trial = study.get_trials(deepcopy=False)[number]
+                self.publisher.trial_lost(key_of(trial), finished_folds(trial))
+
+        return tidy
 
 
 @contextmanager
 def _tracking(
-    study: Study, material: Material, home: Home, options: RunOptions
+    opened: optuna.Study, study: Study, material: Material, home: Home, options: RunOptions
 ) -> Iterator[tuple[Tracker, TrialPublisher]]:
-    tracker = open_tracker(study, home, options.tracking)
+    artifacts = home.tracking_artifacts if options.tracking is None else None
+    uri, spool = options.tracking or home.tracking_uri, home.study(study.name).spool
+    tracker = Tracker(uri, artifacts, spool, study.name, study_id(opened))
     publisher = TrialPublisher(study, material, tracker, artifact_store(home.artifacts))
     publisher.study_started(options.source)
     try:
@@ -219,7 +190,7 @@ def _close_study(study: optuna.Study, publisher: TrialPublisher, failures: list[
 
 
 @contextmanager
-def _signals(stop: _Stop) -> Iterator[None]:
+def _signals(stop: Stop) -> Iterator[None]:
     """SIGINT and SIGTERM stop the run and book it; a second one leaves at once, as safe as a kill."""
     if threading.current_thread() is not threading.main_thread():
         yield

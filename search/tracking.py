@@ -63,16 +63,19 @@ class Tracker:
         artifacts: Folder for the artifacts of an experiment that is yet to be made; None: MLflow decides.
         spool: The study's spool folder, shared by all its processes.
         experiment: Name of the experiment, the study's name.
+        study_id: Tells the study from another of its name that logs to the same server from another home.
 
     Raises:
         InputError: The tracking URI is none that is supported.
         OSError: The spool folder cannot be written.
     """
 
-    def __init__(self, uri: str, artifacts: Path | None, spool: Path, experiment: str) -> None:
+    def __init__(
+        self, uri: str, artifacts: Path | None, spool: Path, experiment: str, study_id: str = ""
+    ) -> None:
         check_uri(uri)
         self._run_ids = RunIds(spool, uri, experiment)
-        sink = MlflowSink(uri, artifacts, experiment, self._run_ids)
+        sink = MlflowSink(uri, artifacts, experiment, self._run_ids, study_id or experiment)
         self._courier = Courier(SpoolFile.create(spool), sink, f"MLflow at {without_password(uri)}")
         self._courier.start()
 
@@ -164,12 +167,16 @@ class MlflowSink:
         artifacts: As in `Tracker`.
         experiment: Name of the experiment: made if it is missing, restored if it was deleted.
         run_ids: Where the runs of this experiment are noted.
+        study_id: What marks the runs of this study among others in the experiment.
     """
 
-    def __init__(self, uri: str, artifacts: Path | None, experiment: str, run_ids: RunIds) -> None:
+    def __init__(
+        self, uri: str, artifacts: Path | None, experiment: str, run_ids: RunIds, study_id: str
+    ) -> None:
         self._uri = uri
         self._artifacts = artifacts
         self._experiment = experiment
+        self._study_id = study_id
         self._run_ids = run_ids
         self._connected: tuple[MlflowClient, str] | None = None
         self._handlers: dict[str, Callable[[MlflowClient, Event], None]] = {
@@ -237,7 +244,7 @@ class MlflowSink:
         self._complete(client, run, event["params"])
 
     def _create(self, client: MlflowClient, event: Event, opened: Mapping[str, str]) -> Run:
-        tags = event["tags"] | opened | {KEY_TAG: event["key"], STUDY_TAG: self._experiment}
+        tags = event["tags"] | opened | {KEY_TAG: event["key"], STUDY_TAG: self._study_id}
         tags |= {"mlflow.source.name": "radsearch", "mlflow.source.type": "LOCAL"}
         if event["parent"] is not None:
             parent = self._find(client, event["parent"])
@@ -266,7 +273,7 @@ class MlflowSink:
         runs = client.search_runs(
             [experiment], f"tags.`{KEY_TAG}` = '{key}'", order_by=["attributes.start_time ASC"]
         )
-        return next((run for run in runs if run.data.tags.get(STUDY_TAG) == self._experiment), None)
+        return next((run for run in runs if run.data.tags.get(STUDY_TAG) == self._study_id), None)
 
     def _run(self, client: MlflowClient, event: Event) -> Run:
         run = self._find(client, event["key"])

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--out: a name that ends in .npz is needed, but got {out}")
     cohort = read_cohort(Path(args.cohort))
     request = PatchRequest(cohort.sequences, args.radius, args.slices, args.spacing)
-    definition = LabelDefinition(tuple(args.gene or ["CD3D"]))
+    definition = LabelDefinition((args.gene,))
     label, tpm = _labels(cohort, definition)
     with counting("reading volumes: participant") as progress:
         patches = load_patches(cohort, request, Home.at(args.home).cache, progress)

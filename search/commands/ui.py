@@ -11,6 +11,7 @@ from mlflow_server.launch import ServerError
 from search.errors import StudyStoppedError
 from search.home import Home
 from search.terminal import open_existing, say
+from search.tracking_uri import check_uri
 from search.ui import recorded_runs, serve
 
 
@@ -21,6 +22,7 @@ def run(args: argparse.Namespace) -> int:
     if storage is None:
         raise InputError(f"--home: {home.root} holds no study yet: radsearch run STUDY.toml")
     uri = args.tracking_uri or home.tracking_uri
+    check_uri(uri)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:

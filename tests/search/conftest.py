@@ -23,6 +23,8 @@ name = "toy"
 cohort = "cohort"
 [validation]
 folds = 3
+[input]
+augmentation = []
 [training]
 epochs = 2
 [search]

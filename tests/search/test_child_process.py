@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from data_prep.problems import InputError
 from search.child_process import Child
 from search.errors import TrialFailedError
 from search.home import Home
@@ -38,7 +39,7 @@ def setup(
 ) -> tuple[dict[str, Any], Path]:
     folder = tmp_path_factory.mktemp("child")
     study, home = make_study(folder, "training.epochs=200", "training.early_stopping=none"), folder / "home"
-    material = prepare(study, Home.at(home))
+    material = prepare(study, Home.at(home), frozen=False)
     return {"study": study.to_json(), "home": str(home), "material": material.hash}, folder
 
 
@@ -96,7 +97,7 @@ def test_a_child_that_cannot_start_says_why(setup: tuple[dict[str, Any], Path]) 
     child = Child(
         message | {"material": "another"}, Placement(1, None), folder / "changed.log", threading.Event()
     )
-    with pytest.raises(TrialFailedError, match="the cohort changed while the study was running"):
+    with pytest.raises(InputError, match="the cohort changed while the study was running"):
         child.run_fold(TrialConfig(SETTINGS, 0), 0, lambda _: None)
 
 
@@ -105,6 +106,7 @@ def test_a_child_dies_with_its_owner(setup: tuple[dict[str, Any], Path], tmp_pat
     code = f"""
 import json, threading
 from pathlib import Path
+from data_prep.problems import InputError
 from search.child_process import Child
 from search.placement import Placement
 from search.records import TrialConfig

@@ -41,7 +41,17 @@ except SystemExit as end:
 
 
 @pytest.mark.parametrize(
-    "args", [[], ["fly"], ["run"], ["patches", "cohort"], ["run", "s.toml", "--trials", "x"]]
+    "args",
+    [
+        [],
+        ["fly"],
+        ["run"],
+        ["patches", "cohort"],
+        ["run", "s.toml", "--trials", "x"],
+        ["run", "s.toml", "--timeout", "-3"],
+        ["run", "s.toml", "--timeout", "nan"],
+        ["ui", "--port", "99999"],
+    ],
 )
 def test_wrong_usage_exits_with_2(args: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
@@ -163,6 +173,16 @@ def test_all_problems_of_a_study_come_one_a_line(
     assert code == 1
     assert len(lines) == 2
     assert not (tmp_path / "h" / "optuna.journal").exists()
+
+
+def test_a_wrong_tracking_uri_is_refused_before_the_study_is_made(
+    make_study: Callable[..., Study], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_study(tmp_path)
+    options = ("--tracking-uri", "mlruns", "--home", tmp_path / "h")
+    code, _, err = run("run", tmp_path / "study.toml", *options, capsys=capsys)
+    assert (code, "but got 'mlruns'" in err) == (1, True)
+    assert not (tmp_path / "h").exists()
 
 
 def test_sqlite_with_two_workers_is_refused(

@@ -51,7 +51,7 @@ class RecordingTrainer:
 @pytest.fixture
 def material(make_study: Callable[..., Study], tmp_path: Path) -> tuple[Study, Material]:
     study = make_study(tmp_path)
-    return study, prepare(study, Home.at(tmp_path / "home"))
+    return study, prepare(study, Home.at(tmp_path / "home"), frozen=False)
 
 
 def played(material: Material, study: Study, split: int = 0) -> tuple[FoldResult, dict[str, Any], list[Any]]:
@@ -130,7 +130,7 @@ def test_augmentation_is_drawn_for_fitted_biopsies_alone(
     make_study: Callable[..., Study], tmp_path: Path
 ) -> None:
     study = make_study(tmp_path, "input.augmentation=['flip', 'rotate', 'jitter']")
-    data = prepare(study, Home.at(tmp_path / "home"))
+    data = prepare(study, Home.at(tmp_path / "home"), frozen=False)
     _, given, _ = played(data, study)
     one, other = (given["augment"](np.random.default_rng(seed)) for seed in (0, 1))
     assert one.shape == given["fit"].x.shape
@@ -144,7 +144,7 @@ def test_training_thresholds_label_each_fold_by_its_own_training_median(
     make_study: Callable[..., Study], tmp_path: Path
 ) -> None:
     study = make_study(tmp_path, "label.threshold_from=training")
-    data = prepare(study, Home.at(tmp_path / "home"))
+    data = prepare(study, Home.at(tmp_path / "home"), frozen=False)
     result, _, _ = played(data, study)
     train = [row for row in range(36) if row not in result.rows]
     assert result.label_threshold == pytest.approx(np.median(data.labels.score[train]))

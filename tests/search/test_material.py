@@ -11,7 +11,7 @@ from data_prep.folds import read_folds
 from data_prep.inputs import model_input
 from data_prep.problems import InputError
 from search.home import Home
-from search.material import JITTER_MARGIN, prepare
+from search.material import JITTER_MARGIN, freeze_folds, prepare
 from search.study_file import Study
 
 MakeStudy = Callable[..., Study]
@@ -21,40 +21,62 @@ def test_a_second_preparation_opens_no_volume_and_gives_the_same(
     make_study: MakeStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study, home = make_study(tmp_path), Home.at(tmp_path / "home")
-    first = prepare(study, home)
+    first = prepare(study, home, frozen=False)
 
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("a volume was opened")
 
     monkeypatch.setattr(nib, "load", refuse)
     monkeypatch.setattr(nib.Nifti1Image, "from_filename", refuse)
-    assert prepare(study, home).hash == first.hash
+    assert prepare(study, home, frozen=False).hash == first.hash
 
 
 def test_patches_are_cut_at_the_largest_radius_of_the_space_and_room_for_jitter(
     make_study: MakeStudy, tmp_path: Path
 ) -> None:
-    plain = prepare(make_study(tmp_path), Home.at(tmp_path / "home"))
+    plain = prepare(make_study(tmp_path), Home.at(tmp_path / "home"), frozen=False)
     assert (plain.patches.radius, plain.margin) == (4, 0)
     jittered = make_study(tmp_path, "input.augmentation=['jitter']", "name='jittered'")
-    assert prepare(jittered, Home.at(tmp_path / "home")).patches.radius == 4 + JITTER_MARGIN
+    assert prepare(jittered, Home.at(tmp_path / "home"), frozen=False).patches.radius == 4 + JITTER_MARGIN
 
 
-def test_the_folds_are_frozen_in_the_home(make_study: MakeStudy, tmp_path: Path) -> None:
-    study, home = make_study(tmp_path), Home.at(tmp_path / "home")
-    material = prepare(study, home)
+def test_a_studys_folds_are_frozen_once_it_exists(make_study: MakeStudy, tmp_path: Path) -> None:
+    home = Home.at(tmp_path / "home")
+    material = prepare(make_study(tmp_path), home, frozen=False)
+    assert not home.study("toy").folds.exists()
+    freeze_folds(material, home.study("toy"))
+    other = make_study(tmp_path, "validation.seed=1")
+    assert prepare(other, home, frozen=True).folds.hash == material.folds.hash
     assert read_folds(home.study("toy").folds).hash == material.folds.hash
-    other_seed = make_study(tmp_path, "validation.seed=1")
-    assert prepare(other_seed, home).folds.hash == material.folds.hash
+
+
+def test_folds_that_a_failed_start_left_behind_are_made_anew(make_study: MakeStudy, tmp_path: Path) -> None:
+    home = Home.at(tmp_path / "home")
+    freeze_folds(prepare(make_study(tmp_path), home, frozen=False), home.study("toy"))
+    material = prepare(make_study(tmp_path, "validation.folds=4"), home, frozen=False)
+    assert material.folds.n_folds == 4
+    freeze_folds(material, home.study("toy"))
+    assert read_folds(home.study("toy").folds).n_folds == 4
 
 
 def test_a_cohort_that_changed_under_frozen_folds_is_refused(make_study: MakeStudy, tmp_path: Path) -> None:
     study, home = make_study(tmp_path), Home.at(tmp_path / "home")
-    prepare(study, home)
+    freeze_folds(prepare(study, home, frozen=False), home.study("toy"))
     table = tmp_path / "cohort" / "biopsies.tsv"
     table.write_text("\n".join(table.read_text().splitlines()[:-1]) + "\n")
     with pytest.raises(InputError, match=r"frozen for other biopsies \(36, now 35\)"):
-        prepare(study, home)
+        prepare(study, home, frozen=True)
+
+
+def test_early_stopping_needs_two_participants_in_every_training_fold(
+    make_cohort: Callable[..., Path], make_study: MakeStudy, tmp_path: Path
+) -> None:
+    make_cohort(tmp_path / "cohort", participants=2, biopsies=12)
+    study = make_study(tmp_path, "validation.folds=2")
+    with pytest.raises(InputError, match="at least 2 participants in every training fold, but got 1"):
+        prepare(study, Home.at(tmp_path / "home"), frozen=False)
+    alone = make_study(tmp_path, "validation.folds=2", "training.early_stopping=none")
+    assert len(prepare(alone, Home.at(tmp_path / "home"), frozen=False).patches) == 12
 
 
 @pytest.mark.parametrize(
@@ -69,7 +91,9 @@ def test_a_missing_sequence_is_zero_masked_or_its_biopsies_dropped(
     channels: int,
 ) -> None:
     make_cohort(tmp_path / "cohort", missing={(2, "T2")})
-    material = prepare(make_study(tmp_path, f"input.missing={missing}"), Home.at(tmp_path / "home"))
+    material = prepare(
+        make_study(tmp_path, f"input.missing={missing}"), Home.at(tmp_path / "home"), frozen=False
+    )
     assert len(material.patches) == biopsies
     assert model_input(material.patches, 2, missing).shape == (biopsies, 5, 5, channels)
     assert material.excluded["missing_sequence"] == 36 - biopsies
@@ -79,7 +103,7 @@ def test_biopsies_without_expression_are_left_out_and_counted(make_study: MakeSt
     study = make_study(tmp_path)
     table = tmp_path / "cohort" / "expression.tsv"
     table.write_text("\n".join(table.read_text().splitlines()[:-4]) + "\n")
-    material = prepare(study, Home.at(tmp_path / "home"))
+    material = prepare(study, Home.at(tmp_path / "home"), frozen=False)
     assert (len(material.patches), material.excluded["no_expression"]) == (32, 4)
     assert material.labels.label.sum() == 16
 
@@ -89,7 +113,7 @@ def test_a_cohort_without_expression_cannot_be_searched(
 ) -> None:
     make_cohort(tmp_path / "cohort", genes=())
     with pytest.raises(InputError, match=r"cohort\.toml: expression: a study needs an expression table"):
-        prepare(make_study(tmp_path), Home.at(tmp_path / "home"))
+        prepare(make_study(tmp_path), Home.at(tmp_path / "home"), frozen=False)
 
 
 def test_what_is_wrong_with_study_and_cohort_is_said_together(make_study: MakeStudy, tmp_path: Path) -> None:
@@ -98,7 +122,7 @@ def test_what_is_wrong_with_study_and_cohort_is_said_together(make_study: MakeSt
     )
     (tmp_path / "cohort" / "sub-003" / "T1.nii.gz").write_bytes(b"no image")
     with pytest.raises(InputError, match="CD3X") as caught:
-        prepare(study, Home.at(tmp_path / "home"))
+        prepare(study, Home.at(tmp_path / "home"), frozen=False)
     said = str(caught.value)
     assert "T9" in said
     assert "13 folds need as many participants" in said
@@ -107,5 +131,5 @@ def test_what_is_wrong_with_study_and_cohort_is_said_together(make_study: MakeSt
 
 
 def test_participants_are_numbered_in_order_of_appearance(make_study: MakeStudy, tmp_path: Path) -> None:
-    material = prepare(make_study(tmp_path), Home.at(tmp_path / "home"))
+    material = prepare(make_study(tmp_path), Home.at(tmp_path / "home"), frozen=False)
     assert material.participant.tolist() == [k % 12 for k in range(36)]

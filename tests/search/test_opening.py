@@ -10,7 +10,7 @@ import pytest
 from data_prep.problems import InputError
 from search.home import Home
 from search.material import prepare
-from search.opening import identity_of, open_study, slot_study
+from search.opening import identity_of, open_study, slot_study, study_id
 from search.pruner import PairedParticipantPruner
 from search.storage import open_storage
 from search.study_file import Study
@@ -22,7 +22,7 @@ def opened(make_study: Callable[..., Study], tmp_path: Path) -> Callable[..., op
 
     def run(*overrides: str) -> optuna.Study:
         study = make_study(tmp_path, *overrides)
-        return open_study(study, prepare(study, home), open_storage(None, home), home)
+        return open_study(study, prepare(study, home, frozen=False), open_storage(None, home), home)
 
     return run
 
@@ -54,8 +54,11 @@ def test_a_wider_range_may_continue_a_study_and_another_list_may_not(
     opened: Callable[..., optuna.Study],
 ) -> None:
     opened()
-    opened("space.patch_radius={ low = 2, high = 4 }", "space.learning_rate={ low = 1e-5, high = 1e-1 }")
-    with pytest.raises(InputError, match=r"space\.batch_size: values must stay \[9\]"):
+    opened(
+        "space.patch_radius={ low = 2, high = 4 }",
+        "space.learning_rate={ low = 1e-5, high = 1e-1, log = true }",
+    )
+    with pytest.raises(InputError, match=r"space\.batch_size: must stay 9 as at"):
         opened("space.batch_size=[9, 18]")
 
 
@@ -64,9 +67,30 @@ def test_another_cohort_under_the_same_name_is_refused(
 ) -> None:
     opened()
     other = make_cohort(tmp_path / "other", seed=1)
-    (tmp_path / "home" / "studies" / "toy" / "folds.tsv").unlink()
     with pytest.raises(InputError, match=r"study .toy.: cohort\.patches: must stay"):
         opened(f"cohort='{other}'")
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "space.learning_rate={ low = 1e-3, high = 1e-1 }",
+        "space.batch_size={ choices = [18] }",
+        "space.patch_radius=[2, 3, 4]",
+    ],
+)
+def test_a_parameter_keeps_its_scale_and_its_values(
+    opened: Callable[..., optuna.Study], override: str
+) -> None:
+    opened()
+    with pytest.raises(InputError, match=r"must stay .* as at the study's start"):
+        opened(override)
+
+
+def test_each_study_has_an_id_of_its_own_and_keeps_it(opened: Callable[..., optuna.Study]) -> None:
+    first = study_id(opened())
+    assert study_id(opened()) == first
+    assert study_id(opened("name=b")) != first
 
 
 def test_the_identity_changes_with_what_makes_trials_comparable(
@@ -74,7 +98,7 @@ def test_the_identity_changes_with_what_makes_trials_comparable(
 ) -> None:
     def identity(*overrides: str) -> dict[str, Any]:
         study = make_study(tmp_path, *overrides)
-        return identity_of(study, prepare(study, Home.at(tmp_path / "home")))
+        return identity_of(study, prepare(study, Home.at(tmp_path / "home"), frozen=False))
 
     assert identity() == identity("search.trials=9", "search.sampler=tpe")
     assert identity() != identity("training.patience=2")
@@ -85,5 +109,5 @@ def test_a_slot_prunes_as_the_study_says(
 ) -> None:
     opened()
     storage = open_storage(None, Home.at(tmp_path / "home"))
-    study = make_study(tmp_path, "search.pruner=paired")
+    study = make_study(tmp_path, "search.pruner=paired", "search.trials=30")
     assert isinstance(slot_study(study, storage).pruner, PairedParticipantPruner)

@@ -17,7 +17,7 @@ from search.pictures import draw_trial
 
 @pytest.fixture(scope="module")
 def material(finished: Any) -> Material:
-    return prepare(finished.study, finished.home)
+    return prepare(finished.study, finished.home, frozen=True)
 
 
 def test_a_trial_has_three_pictures_that_open(finished: Any, material: Material, tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_participant_without_the_shown_sequence_is_absent_not_zero(
     make_cohort: Callable[..., Path], make_study: Callable[..., Any], tmp_path: Path
 ) -> None:
     make_cohort(tmp_path / "cohort", missing={(2, "T1Gd")})
-    material = prepare(make_study(tmp_path), Home.at(tmp_path / "home"))
+    material = prepare(make_study(tmp_path), Home.at(tmp_path / "home"), frozen=False)
     name, images = pictures._shown(material)
     assert name == "T1Gd"
     assert np.isnan(images).all(axis=(1, 2)).sum() == 3

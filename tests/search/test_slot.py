@@ -10,6 +10,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from data_prep.problems import InputError
 from search.booking import finished_folds
 from search.claims import Claims
 from search.errors import TrialFailedError
@@ -21,6 +22,8 @@ from search.records import FoldResult, TrialConfig
 from search.slot import Bench, Slot
 from search.storage import open_storage
 from search.study_file import Study
+
+NAMES_A_PARTICIPANT = "/cohorts/sub-003/T1.nii.gz"
 
 
 class PlayedChild:
@@ -36,7 +39,9 @@ class PlayedChild:
         on_epoch({"epoch": 1, "loss": 0.7})
         cause = self.answers.get(len(self.calls) - 1)
         if cause is not None:
-            raise TrialFailedError(cause, f"played: {cause}")
+            raise TrialFailedError(
+                cause, f"played: {cause}", NAMES_A_PARTICIPANT if cause == "child lost" else ""
+            )
         rows = self.material.folds.splits()[split].test
         labels = self.material.labels.label[rows]
         people = self.material.participant[rows]
@@ -70,7 +75,7 @@ class Played:
         self, study: Study, home: Home, make_fold: Callable[..., FoldResult], answers: dict[int, str]
     ):
         storage = open_storage(None, home)
-        material = prepare(study, home)
+        material = prepare(study, home, frozen=False)
         self.study = open_study(study, material, storage, home)
         self.child = PlayedChild(material, make_fold, answers)
         self.publisher = RecordingPublisher()
@@ -123,11 +128,34 @@ def test_a_lost_child_costs_one_fold_and_keeps_seed_and_parameters(play: Any) ->
     assert len({(str(config.settings), config.seed) for config, _ in played.child.calls}) == 1
 
 
-def test_a_child_that_keeps_dying_stops_the_slot(play: Any) -> None:
+def test_one_trial_that_kills_its_child_does_not_end_the_study(play: Any) -> None:
+    played = play(dict.fromkeys(range(3, 6), "child lost"), "search.trials=3")
+    assert played.slot.failure is None
+    ended = [trial.state.name for trial in played.trials if trial.user_attrs.get("fate") != "requeue"]
+    assert ended == ["COMPLETE", "FAIL", "COMPLETE"]
+
+
+def test_a_child_that_dies_whatever_the_trial_stops_the_slot(play: Any) -> None:
     played = play(dict.fromkeys(range(20), "child lost"), "search.trials=5")
-    assert played.slot.failure == "played: child lost"
-    assert len(played.child.calls) == 3
+    assert played.slot.failure == f"played: child lost: {NAMES_A_PARTICIPANT}"
+    assert len({config.seed for config, _ in played.child.calls}) == 2
     assert played.child.closed
+
+
+def test_deaths_with_finished_folds_in_between_do_not_stop_the_slot(play: Any) -> None:
+    played = play(dict.fromkeys(range(1, 12, 2), "child lost"), "search.trials=3")
+    assert played.slot.failure is None
+
+
+def test_a_cohort_that_changed_puts_the_trial_back_and_ends_the_slot(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changed(*_: Any) -> FoldResult:
+        raise InputError("sub-003/T1.nii.gz: the file is truncated")
+
+    monkeypatch.setattr(PlayedChild, "run_fold", changed)
+    with pytest.raises(InputError, match="truncated"):
+        play({}, "search.trials=1")
 
 
 def test_a_metric_that_is_undefined_fails_the_trial(
@@ -160,3 +188,11 @@ def test_a_fold_that_is_booked_is_never_run_again(play: Any) -> None:
     played = play({2: "interrupted"}, "search.trials=1")
     assert [split for _, split in played.child.calls] == [0, 1, 2, 2]
     assert list(finished_folds(played.trials[-1])) == [0, 1, 2]
+
+
+def test_details_that_may_name_participants_stay_on_the_terminal(play: Any) -> None:
+    played = play(dict.fromkeys(range(3), "child lost"), "search.trials=1")
+    assert NAMES_A_PARTICIPANT not in str(played.trials)
+    assert NAMES_A_PARTICIPANT not in str(
+        [args[4:] for name, args in played.publisher.calls if name == "trial_ended"]
+    )

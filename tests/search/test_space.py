@@ -83,6 +83,8 @@ def test_settings_complete_a_trial_with_defaults_where_they_apply() -> None:
             {"optimizer": ["adam"], "batch_size": {"choices": [1, 2], "when": {"optimizer": "sdg"}}},
             "'sdg' is no value of optimizer",
         ),
+        ({"optimizer": ["adam"], "momentum": [0.5]}, "can never hold: it needs optimizer = sgd"),
+        ({"momentum": [0.5]}, "can never hold: it needs optimizer = sgd, which is adam"),
         ({"architecture": ["densenet201"], "patch_radius": [8]}, "needs patch_radius >= 14"),
     ],
 )
@@ -93,6 +95,19 @@ def test_what_is_wrong_with_a_space_is_said(table: dict[str, object], line: str)
 def test_all_problems_of_a_space_are_reported_together() -> None:
     lines = complaints({"optimiser": ["adam"], "batch_size": [], "learning_rate": {"low": 1, "high": 0}})
     assert len(lines) == 3
+
+
+def test_a_parameter_that_does_not_exist_in_a_trial_has_its_default() -> None:
+    table = {
+        "optimizer": ["adam", "sgd"],
+        "patch_radius": {"low": 2, "high": 4, "when": {"optimizer": "sgd"}},
+    }
+    assert read(table).settings({"optimizer": "adam"})["patch_radius"] == 8
+
+
+def test_the_architecture_is_known_before_the_radius_that_it_bounds() -> None:
+    space = read({"patch_radius": FULL["patch_radius"], "architecture": FULL["architecture"]})
+    assert [parameter.name for parameter in space.parameters] == ["architecture", "patch_radius"]
 
 
 def test_conditions_in_a_circle_are_refused() -> None:
@@ -127,7 +142,8 @@ def test_an_enqueued_trial_must_fit_the_space(params: dict[str, object], line: s
 
 def test_a_fitting_enqueued_trial_passes() -> None:
     problems = Problems()
-    check_params(read(FULL), {"optimizer": "sgd", "momentum": 0.5, "patch_radius": 2}, "enqueue[0]", problems)
+    params = {"architecture": "small_cnn", "optimizer": "sgd", "momentum": 0.5, "patch_radius": 2}
+    check_params(read(FULL), params, "enqueue[0]", problems)
     assert len(problems) == 0
 
 

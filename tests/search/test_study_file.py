@@ -60,7 +60,7 @@ def test_a_study_survives_its_json(study_file: Path) -> None:
         ("[trainig]\nepochs = 3", "study.toml: trainig: unknown key; did you mean 'training'"),
         ("[training]\nepoch = 3", "study.toml: training.epoch: unknown key; did you mean 'epochs'"),
         ("[training]\nepochs = 0", "training.epochs: must be greater than or equal to 1, but got 0"),
-        ("[training]\nepochs = '3'", "training.epochs: must be integer, but got '3'"),
+        ("[training]\nepochs = '3'", "training.epochs: must be a whole number, but got '3'"),
         ("[validation]\nfolds = 1", "validation.folds: must be greater than or equal to 2, but got 1"),
         ("[search]\nmetric = 'auc'", "search.metric: unknown name 'auc'; did you mean 'roc_auc'"),
         ("[search]\npruner = 'hyperband'", "search.pruner: unknown name 'hyperband'"),
@@ -71,7 +71,9 @@ def test_a_study_survives_its_json(study_file: Path) -> None:
         ("[input]\nsequences = []", 'input.sequences: must be "all" or a list of different sequences'),
         ("[label]\nrule = 'log-tpm'", "'log-tpm'"),
         ("[label]\nrule = 'above:x'", "label.rule"),
-        ("[label]\ngenes = []", "label.genes"),
+        ("[label]\ngenes = []", "label.genes: must be a list that is not empty"),
+        ("[label]\ngenes = 'CD3D'", "label.genes: must be a list, but got 'CD3D'"),
+        ("[search]\nseed = 99999999999999999999", "search.seed: must be less than 4294967296"),
     ],
 )
 def test_what_is_wrong_with_a_study_file_is_said(study_file: Path, extra: str, line: str) -> None:

@@ -14,7 +14,7 @@ from search.tracking_uri import check_uri
     ],
 )
 def test_stores_that_can_be_written_by_several_processes_pass(uri):
-    check_uri(uri)
+    assert check_uri(uri) is None
 
 
 @pytest.mark.parametrize(

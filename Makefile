@@ -25,13 +25,15 @@ $(STAMP): requirements/$(BUILD).txt setup.cfg pyproject.toml
 	    { echo "radsearch needs Python 3.11 or later, but $(PYTHON) is older; name another with PYTHON=..." >&2; exit 1; }
 	@echo "Setting up $(VENV) with the $(BUILD) build of TensorFlow (a few minutes the first time)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/$(BUILD).txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements/$(BUILD).txt
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 demo: install
-	@test -e cohorts/phantom/cohort.toml || $(BIN)/radsearch phantom cohorts/phantom --signal easy
+	@test -e cohorts/phantom/cohort.toml || { echo "Writing a phantom cohort (half a minute)"; \
+	    $(BIN)/radsearch phantom cohorts/phantom --signal easy; }
 	$(BIN)/radsearch run studies/quick.toml --home $(DEMO_HOME)
+	@echo "(source $(VENV)/bin/activate puts radsearch on the path)"
 
 check: install
 	$(BIN)/ruff check .

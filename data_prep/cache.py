@@ -15,7 +15,7 @@ import numpy as np
 
 from data_prep.patches import PatchRequest, PatchSet, extract_patches
 from data_prep.problems import InputError
-from data_prep.records import Cohort
+from data_prep.records import MASKS, Cohort
 from data_prep.survey import Progress
 
 # Raise it whenever the same files and request would give other patches.
@@ -59,7 +59,7 @@ def cache_key(cohort: Cohort, request: PatchRequest) -> str:
     paths: set[Path] = set()
     for biopsy in cohort.biopsies:
         paths |= {cohort.image_path(biopsy, sequence) for sequence in cohort.sequences}
-        masks = (cohort.mask_path(biopsy, mask) for mask in ("brain", "tumor"))
+        masks = (cohort.mask_path(biopsy, mask) for mask in MASKS)
         paths |= {path for path in masks if path is not None}
     content = {
         "format": _FORMAT,

@@ -11,7 +11,7 @@ import numpy as np
 from data_prep.arrays import DoubleArray
 from data_prep.cohort_file import FILE_NAME, CohortFile, Coordinates, placeholders, read_cohort_file
 from data_prep.problems import InputError, Problems, nearest
-from data_prep.records import Biopsy, Cohort, Expression
+from data_prep.records import MASKS, Biopsy, Cohort, Expression
 from data_prep.survey import check_images, note_no_image
 from data_prep.tables import MISSING, Row, Table, parse_number, read_table, require_columns
 
@@ -190,4 +190,17 @@ def _check_presence(cohort: Cohort, name: str, problems: Problems) -> None:
             problems.add(
                 f"{name}: sequences",
                 f"somebody must have '{sequence}', but no file exists, such as {example}.",
+            )
+    _check_masks(cohort, name, problems)
+
+
+def _check_masks(cohort: Cohort, name: str, problems: Problems) -> None:
+    """A mask that is declared and that nobody has is a mistake in its path."""
+    for mask in MASKS:
+        paths = [cohort.mask_path(biopsy, mask) for biopsy in cohort.biopsies]
+        declared = [path for path in paths if path is not None]
+        if declared and not any(path.exists() for path in declared):
+            problems.add(
+                f"{name}: masks.{mask}",
+                f"somebody must have it, but no file exists, such as {cohort.label_of(declared[0])}.",
             )

@@ -235,6 +235,11 @@ class _Block:
         if visit.brain is not None and request.normalisation == "zscore":
             mask = block._voxels(cohort, visit.brain)
             brain = None if mask is None else mask != 0
+            if brain is not None and not brain.any():
+                where = cohort.label_of(visit.brain.path)
+                block.problems.append(
+                    f"{where}: a brain mask must be true somewhere, but it is zero everywhere."
+                )
         for channel, sequence in enumerate(request.sequences):
             if sequence in visit.images:
                 voxels = block._voxels(cohort, visit.images[sequence])

@@ -57,6 +57,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     "did you mean 'optimizer'? Known: metric, optimizer"
     """
     names = sorted(known)
+    if not names:
+        return "there is none yet"
     close = get_close_matches(name, names, n=1)
     hint = f"did you mean '{close[0]}'? " if close else ""
     return f"{hint}Known: {', '.join(names)}"

@@ -11,6 +11,8 @@ from pathlib import Path
 from data_prep.arrays import DoubleArray
 from data_prep.cohort_file import CohortFile, Coordinates
 
+MASKS = ("brain", "tumor")
+
 
 @dataclass(frozen=True)
 class Biopsy:

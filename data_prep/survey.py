@@ -17,7 +17,7 @@ import numpy as np
 from data_prep.arrays import IntArray
 from data_prep.geometry import Grid, canonical_voxel, same_grid, stored_voxel
 from data_prep.problems import InputError, Problems
-from data_prep.records import Biopsy, Cohort
+from data_prep.records import MASKS, Biopsy, Cohort
 from data_prep.volumes import Volume, open_volume, read_volume
 
 Progress = Callable[[int, int], None]
@@ -98,7 +98,7 @@ def _files(cohort: Cohort, biopsy: Biopsy, sequences: Sequence[str]) -> dict[str
     files = {name: path for name, path in found.items() if name in sequences}
     if not files:
         files = dict(list(found.items())[:1])
-    for mask in ("brain", "tumor"):
+    for mask in MASKS:
         path = cohort.mask_path(biopsy, mask)
         if path is not None and path.is_file():
             files[f"{_MASK}{mask}"] = path

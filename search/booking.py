@@ -1,8 +1,8 @@
 """What a trial carries in the storage, and how a lost one is taken up again.
 
-Each finished fold is an attribute of its trial before the next fold begins; a trial whose process died is
-failed, and a waiting copy with the same parameters and the finished folds takes its place. The copy's `key`
-is the number of the first trial of that line: pictures and MLflow runs go by the key, so that a copy
+Each finished fold is a system attribute of its trial before the next fold begins; a trial whose process
+died is failed, and a waiting copy with the same parameters and the finished folds takes its place. The copy's
+`key` is the number of the first trial of that line: pictures and MLflow runs go by the key, so that a copy
 continues them.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,23 +22,37 @@ from optuna.trial import FrozenTrial, TrialState
 from search.endings import decide
 from search.owner import Owner
 from search.records import FoldResult
+from search.space import Value
 
-FOLD = "fold:"
+# System attributes, as optuna-dashboard prints user attributes whole, on one line each.
+FOLD, SETTINGS = "radsearch:fold:", "radsearch:settings"
 UNBOOKED_SECONDS = (
     60  # a trial handed out this long ago and still without an owner lost its process in between
 )
+KEPT = (FOLD, SETTINGS, "fixed_params")
 OWN_ATTRIBUTES = ("owner", "fate", "error")  # of one process' attempt; a copy starts without them
 
 
 def finished_folds(trial: FrozenTrial) -> dict[int, FoldResult]:
     """The finished folds of a trial, by split, in order."""
-    folds = [FoldResult.from_json(text) for name, text in trial.user_attrs.items() if name.startswith(FOLD)]
+    folds = [FoldResult.from_json(text) for name, text in trial.system_attrs.items() if name.startswith(FOLD)]
     return {fold.split: fold for fold in sorted(folds, key=lambda fold: fold.split)}
 
 
 def book_fold(trial: optuna.Trial, fold: FoldResult) -> None:
     """Make a finished fold durable."""
-    trial.set_user_attr(f"{FOLD}{fold.split}", fold.to_json())
+    trial.storage.set_trial_system_attr(trial._trial_id, f"{FOLD}{fold.split}", fold.to_json())
+
+
+def book_settings(trial: optuna.Trial, settings: Mapping[str, Value]) -> None:
+    """Keep every parameter in force, sampled or default."""
+    trial.storage.set_trial_system_attr(trial._trial_id, SETTINGS, json.dumps(settings))
+
+
+def settings_of(trial: FrozenTrial) -> dict[str, Value]:
+    """Every parameter in force; of a trial that waits, those that are fixed already."""
+    text = trial.system_attrs.get(SETTINGS)
+    return json.loads(text) if text else dict(trial.params)
 
 
 def key_of(trial: FrozenTrial | optuna.Trial) -> int:
@@ -110,7 +124,7 @@ def _copy(trial: FrozenTrial) -> FrozenTrial:
         params=trial.params,
         distributions=trial.distributions,
         user_attrs=kept,
-        system_attrs={k: v for k, v in trial.system_attrs.items() if k == "fixed_params"},
+        system_attrs={k: v for k, v in trial.system_attrs.items() if k.startswith(KEPT)},
         intermediate_values=trial.intermediate_values,
     )
 
@@ -147,9 +161,3 @@ def exclusive(lock: Path) -> Iterator[None]:
     with lock.open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-
-
-def attribute_json(trial: FrozenTrial, name: str) -> dict[str, float | None]:
-    """A table that was booked as JSON; empty where it was not."""
-    text = trial.user_attrs.get(name)
-    return json.loads(text) if text else {}

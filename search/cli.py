@@ -51,13 +51,26 @@ def _complain(lines: Sequence[str], code: int) -> int:
     return code
 
 
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: that takes longer than the help itself."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"{PROGRAM} {version(PROGRAM)}\n")
+        parser.exit()
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every command."""
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Search network architectures and hyperparameters for spatially-resolved deep radiomics.",
-        epilog="Start with: radsearch phantom cohort && radsearch run studies/quick.toml --cohort cohort",
+        epilog="Start with:\n  radsearch phantom cohort --signal easy\n"
+        "  radsearch run studies/quick.toml --cohort cohort",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_phantom(commands)
     _add_patches(commands)
@@ -100,8 +113,8 @@ def _add_storage(parser: argparse.ArgumentParser) -> None:
 def _add_phantom(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("phantom", help="write a synthetic cohort with a known ceiling")
     parser.add_argument("out", metavar="OUT", help="folder to write; must not exist, or be empty")
-    parser.add_argument("--participants", type=int, default=45)
-    parser.add_argument("--biopsies", type=int, default=150)
+    parser.add_argument("--participants", type=int, default=45, help="how many (default: 45)")
+    parser.add_argument("--biopsies", type=int, default=150, help="of all of them (default: 150)")
     parser.add_argument("--signal", default="default", help="easy, default, hard or none (default: default)")
     parser.add_argument("--kind", default="gaussian", help="gaussian (default: gaussian)")
     parser.add_argument("--size", type=int, default=64, help="voxels of 1 mm along each edge (default: 64)")
@@ -111,14 +124,14 @@ def _add_phantom(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--repeats", type=int, default=0, help="participants scanned a second time (default: 0)"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="the same seed, the same files (default: 0)")
 
 
 def _add_patches(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("patches", help="write the patches around the biopsies for other tools")
     parser.add_argument("cohort", metavar="COHORT", help="folder with a cohort.toml")
     parser.add_argument("--radius", type=int, required=True, help="voxels on each side of the biopsy voxel")
-    parser.add_argument("--out", metavar="FILE.npz", required=True)
+    parser.add_argument("--out", metavar="FILE.npz", required=True, help="the file to write")
     parser.add_argument("--raw", action="store_true", help="intensities before normalisation")
     parser.add_argument(
         "--slices", type=int, default=1, help="odd: neighbouring slices as channels (default: 1)"
@@ -132,7 +145,7 @@ def _add_patches(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("run", help="create a study, or continue it")
-    parser.add_argument("study", metavar="STUDY.toml")
+    parser.add_argument("study", metavar="STUDY.toml", help="what to search, on which cohort, and how")
     parser.add_argument("--cohort", metavar="DIR", help="instead of the file's cohort")
     parser.add_argument("--trials", type=int, metavar="N", help="trials in all, earlier starts included")
     parser.add_argument(

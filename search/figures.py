@@ -216,7 +216,7 @@ def heldout_figure(
         limit: More biopsies than this are thinned out, evenly over the ranked probabilities, and counted.
     """
     rows = shown_rows(probability, limit)
-    columns = int(np.clip(np.ceil(np.sqrt(1.6 * len(rows))), 6, 10))
+    columns = int(np.clip(np.ceil(np.sqrt(1.6 * len(rows))), 6, 8))
     lines = max(-(-len(rows) // columns), 1)
     figure = blank_figure(0.3 + 1.12 * columns, 1.0 + 1.4 * lines)
     axes = figure.add_subplot()

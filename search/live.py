@@ -250,7 +250,7 @@ class PlainLines(Listener):
     def study_opened(self, name: str, asked: int, done: int, best: float | None) -> None:
         """The study and how far it is."""
         known = "" if best is None else f", best {best:.3f}"
-        self._say(f"study {name}: {done} of {asked} trials done{known}")
+        self._say(f"study {name}: {done} trials done of the {asked} asked for{known}")
 
     def trial_started(self, number: int, settings: Mapping[str, Value], splits: int, finished: int) -> None:
         """The trial and its settings."""

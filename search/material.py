@@ -60,9 +60,14 @@ class Material:
         return np.array(ids, dtype=np.int64)
 
     @property
+    def labels_hash(self) -> str:
+        """One hash over scores and labels."""
+        return hashlib.sha256(self.labels.score.tobytes() + self.labels.label.tobytes()).hexdigest()
+
+    @property
     def hash(self) -> str:
         """One hash over patches, labels and folds."""
-        parts = (self.patches.hash, self.folds.hash, repr(self.labels.label.tolist()))
+        parts = (self.patches.hash, self.folds.hash, self.labels_hash)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

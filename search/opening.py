@@ -20,6 +20,8 @@ from search.storage import make_pruner
 from search.study_file import Study
 from search.suggest import stored_names
 
+HASHES = ("cohort.patches", "cohort.labels", "folds.hash")
+
 
 def open_study(study: Study, material: Material, storage: BaseStorage, home: Home) -> optuna.Study:
     """Create the study in the storage, or continue it.
@@ -66,8 +68,10 @@ def identity_of(study: Study, material: Material) -> dict[str, Any]:
     return {
         "cohort.name": material.cohort,
         "cohort.patches": material.patches.hash,
+        "cohort.labels": material.labels_hash,
         "folds.hash": material.folds.hash,
         "search.metric": study.search.metric,
+        "space.patch_radius.high": study.parameters.largest_radius,
         **_flat("label", study.label.model_dump(mode="json")),
         **_flat("input", study.input.model_dump(mode="json")),
         **_flat("validation", study.validation.model_dump(mode="json")),
@@ -82,7 +86,7 @@ def _flat(section: str, table: Mapping[str, Any]) -> dict[str, Any]:
 def _check_identity(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Report settings that differ; data hashes only where no setting explains their difference."""
     changed = [key for key in now if json.dumps(before.get(key)) != json.dumps(now[key])]
-    settings = [key for key in changed if key not in ("cohort.patches", "folds.hash")]
+    settings = [key for key in changed if key not in HASHES]
     problems = Problems()
     for key in settings or changed:
         problems.add(

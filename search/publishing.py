@@ -50,6 +50,7 @@ class TrialPublisher:
         store: FileSystemArtifactStore,
     ) -> None:
         self._study, self._material, self._tracker, self._store = study, material, tracker, store
+        self._pictures: dict[int, Mapping[str, str]] = {}  # of trials that have pictures and no note yet
 
     def study_started(self, source: str | None) -> None:
         """Open the study's run, or open it again; `source` is the study file as written."""
@@ -95,8 +96,7 @@ class TrialPublisher:
         """Publish the trial's pictures to both; to be called before the trial is told."""
         for path in pictures.values():
             self._tracker.log_artifact(trial_key(key), path)
-        shown = attach_pictures(study, trial, self._store, pictures)
-        trial.set_user_attr("pictures", shown)
+        self._pictures[key] = attach_pictures(study, trial, self._store, pictures)
 
     def trial_ended(
         self,
@@ -119,11 +119,11 @@ class TrialPublisher:
             self._tracker.log_text(run, predictions_table(folds), "out_of_fold.tsv")
         self._tracker.end_run(run, ending.run_status)
         lines = [f"Ended: {ending.cause}" + (f". {message}" if message else ""), metrics_line(folds)]
-        shown: Mapping[str, str] = trial.user_attrs.get("pictures", {})
+        shown = self._pictures.pop(key, {})
         save_trial_note(study, trial, trial_note(lines, shown, run_path(self._study.name, key)))
 
     def trial_lost(self, key: int, finished: Collection[int]) -> None:
-        """End the runs of a trial whose process died, but for its finished folds; a retry opens them again."""
+        """End the runs of a trial whose process died, finished folds aside; a retry opens them again."""
         run = trial_key(key)
         self._tracker.set_tags(run, {"ending": "owner lost"})
         for split in range(len(self._material.folds.splits())):

@@ -7,7 +7,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search.booking import finished_folds, is_superseded
+from search.booking import finished_folds, is_superseded, key_of, settings_of
 from search.home import Home
 from search.metrics import DIRECTIONS, fold_metrics, pooled_metrics
 from search.publishing import trial_key
@@ -56,7 +56,7 @@ def _trial_record(trial: FrozenTrial, run_ids: RunIds) -> dict[str, Any]:
     return {
         "number": trial.number,
         "state": trial.state.name,
-        "params": trial.user_attrs.get("settings", trial.params),
+        "params": settings_of(trial),
         "value": trial.value if trial.state == TrialState.COMPLETE else None,
         "metrics": pooled_metrics([fold.scores for fold in folds]),
         "fold_metrics": [fold_metrics(fold.scores) for fold in folds],
@@ -64,7 +64,7 @@ def _trial_record(trial: FrozenTrial, run_ids: RunIds) -> dict[str, Any]:
         "seconds": sum(fold.seconds for fold in folds),
         "parameters": _of_first(folds, "parameters"),
         "trainable_parameters": _of_first(folds, "trainable_parameters"),
-        "mlflow_run_id": run_ids.get(trial_key(int(trial.user_attrs.get("key", trial.number)))),
+        "mlflow_run_id": run_ids.get(trial_key(key_of(trial))),
         "retry_of": trial.user_attrs.get("retry_of"),
         "error": trial.user_attrs.get("error"),
     }

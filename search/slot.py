@@ -13,7 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from data_prep.problems import InputError
-from search.booking import book_fold, finished_folds, key_of, place_in_line, requeue
+from search.booking import book_fold, book_settings, finished_folds, key_of, place_in_line, requeue
 from search.child_process import Child
 from search.claims import Claims, trial_seed
 from search.endings import Ending, decide
@@ -107,7 +107,7 @@ class Slot:
             place = place_in_line(self._study.get_trials(deepcopy=False), trial.number)
         trial.set_user_attr("place", place)
         trial.set_user_attr("key", key_of(trial))
-        trial.set_user_attr("settings", settings)
+        book_settings(trial, settings)
         return TrialConfig(settings, trial_seed(self._bench.study.search.seed, place))
 
     def _run_folds(self, trial: optuna.Trial, config: TrialConfig, folds: dict[int, FoldResult]) -> bool:

@@ -268,7 +268,7 @@ def _check_label(study: Study | None, where: str, problems: Problems) -> None:
             _ = study.label.definition
         except InputError as error:
             for line in error.problems:
-                problems.add(f"{where}: label.rule", line)
+                problems.add(where, line)
 
 
 def _check_enqueued(study: Study | None, space: Space, where: str, problems: Problems) -> None:

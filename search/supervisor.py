@@ -85,6 +85,7 @@ def run_study(study: Study, home: Home, options: RunOptions, listener: Listener)
     storage = open_storage(options.storage, home)
     opened = open_study(study, material, storage, home)
     freeze_folds(material, home.study(study.name))
+    _tell_excluded(material, listener)
     stop = Stop()
     with _signals(stop), _tracking(opened, study, material, home, options) as (tracker, publisher):
         run = _Run(study, material, storage, home, options, listener, publisher, stop)
@@ -95,6 +96,13 @@ def run_study(study: Study, home: Home, options: RunOptions, listener: Listener)
     if len(failures) == slots:
         raise StudyStoppedError(f"every slot has stopped; the last reason: {failures[-1]}")
     return Outcome(opened, stop.signalled, timed_out, left)
+
+
+def _tell_excluded(material: Material, listener: Listener) -> None:
+    reasons = {"no_expression": "have no expression", "missing_sequence": "lack a sequence"}
+    for reason, count in material.excluded.items():
+        if count:
+            listener.note(f"{count} biopsies {reasons[reason]} and are left out")
 
 
 def _check(study: Study, home: Home, options: RunOptions) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,11 +20,6 @@ STATES = {
     "WAITING": "waiting",
 }
 
-OPTIMISM = (
-    "The best value is the largest of many and therefore too good; "
-    "on a cohort without any signal the best of 100 trials reaches an AUC of about 0.6."
-)
-
 
 def trials_table(record: Record) -> Table:
     """The trials of a study, the best one marked."""
@@ -31,12 +27,13 @@ def trials_table(record: Record) -> Table:
     table = Table(title=f"{record['study']}: trials", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.padding = (0, 1, 0, 0)
     table.caption, table.caption_justify = _caption(record), "left"
-    for name in ("trial", "state", "architecture", "optimizer"):
+    for name in ("trial", "state"):
         table.add_column(name, no_wrap=True)
-    for name in ("rate", "batch", "radius"):
-        table.add_column(name, justify="right", no_wrap=True)
     table.add_column(metric.replace("_", " "), justify="right", min_width=6)
-    table.add_column("time", justify="right", no_wrap=True)
+    for name in ("architecture", "optimizer"):
+        table.add_column(name, no_wrap=True)
+    for name in ("rate", "batch", "radius", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
     for trial in record["trials"]:
         best = trial["number"] == record["best_trial"]
         table.add_row(*_trial_cells(trial, metric, best), style="bold green" if best else "")
@@ -48,28 +45,42 @@ def _trial_cells(trial: Record, metric: str, best: bool) -> list[str]:
     rate = params.get("learning_rate")
     return [
         f"{trial['number']}{' *' if best else ''}",
-        _state(trial),
+        STATES[trial["state"]],
+        number(metrics.get(metric)),
         str(params.get("architecture", "")),
         str(params.get("optimizer", "")),
         "" if rate is None else f"{rate:.1e}",
         str(params.get("batch_size", "")),
         str(params.get("patch_radius", "")),
-        number(metrics.get(metric)),
         f"{trial['seconds']:.0f} s",
     ]
-
-
-def _state(trial: Record) -> str:
-    """The state, and for a trial that is not done its finished folds."""
-    state, folds = STATES[trial["state"]], trial["folds_done"]
-    return state if state == "done" or not folds else f"{state} ({folds})"
 
 
 def _caption(record: Record) -> str:
     best = next((trial for trial in record["trials"] if trial["number"] == record["best_trial"]), None)
     if best is None:
         return "No trial is complete yet."
-    return f"* best: trial {best['number']}, {record['honest']['metric']} {number(best['value'])}. {OPTIMISM}"
+    metric = record["honest"]["metric"]
+    return f"* best: trial {best['number']}, {metric} {number(best['value'])}. {optimism(record)}"
+
+
+def optimism(record: Record) -> str:
+    """Why the best value is too good; for an AUC, how far chance alone carries one on so many biopsies.
+
+    The standard error of an AUC without signal is `sqrt((P + N + 1) / (12 P N))` for P positive and N
+    negative independent biopsies (Mann-Whitney); folds and biopsies of one participant only widen it.
+    """
+    text = "The best of several trials is too good."
+    cohort = record["cohort"]
+    if "auc" not in record["honest"]["metric"] or not cohort:
+        return text
+    positive = cohort["positive"]
+    negative = cohort["biopsies"] - positive
+    error = math.sqrt((positive + negative + 1) / (12 * positive * negative))
+    return (
+        f"{text} Without any signal an AUC on {positive + negative} biopsies strays from 0.5 by "
+        f"{error:.2f} or more (one standard error), and the best of many trials further up."
+    )
 
 
 def studies_table(records: Sequence[Record]) -> Table:

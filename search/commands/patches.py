@@ -62,4 +62,7 @@ def _write(out: Path, patches: PatchSet, images: np.ndarray, label: np.ndarray, 
             biopsy_id=np.array(patches.biopsy_id),
             participant_id=np.array(patches.participant_id),
             channel=np.array(patches.channel_names),
+            present=patches.present,
+            sequence=np.array(patches.sequences),
+            padded=patches.padded(patches.radius),
         )

@@ -177,3 +177,11 @@ def test_missing_columns_are_reported_at_once(cohort_folder):
         " row 1, column biopsy_id",
         " row 1, column participant_id",
     ]
+
+
+def test_a_mask_that_is_declared_and_that_nobody_has_is_a_problem(cohort_folder):
+    with (cohort_folder / "cohort.toml").open("a") as file:
+        file.write('\n[masks]\nbrain = "{participant_id}/brian.nii.gz"\n')
+    (line,) = problems_of(cohort_folder)
+    assert line.startswith("cohort.toml: masks.brain: somebody must have it, but no file exists")
+    assert "sub-000/brian.nii.gz" in line

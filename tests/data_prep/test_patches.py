@@ -245,3 +245,17 @@ def test_an_illegal_request_is_refused(options, problem):
 def test_an_unknown_sequence_is_refused(cohort_folder):
     with pytest.raises(InputError, match="sequences: unknown name 'T3'; Known: T1, T2"):
         extract_patches(read_cohort(cohort_folder), PatchRequest(("T3",), 2))
+
+
+def test_a_brain_mask_that_is_zero_everywhere_is_a_problem(cohort_folder):
+    with (cohort_folder / "cohort.toml").open("a") as file:
+        file.write('\n[masks]\nbrain = "{participant_id}/brain.nii.gz"\n')
+    for folder in cohort_folder.glob("sub-*"):
+        image = nib.load(folder / "T1.nii.gz")
+        inside = np.zeros(image.shape, dtype=np.uint8)
+        inside[4:8, 4:8, 4:8] = folder.name != "sub-002"
+        nib.save(nib.Nifti1Image(inside, image.affine), folder / "brain.nii.gz")
+    with pytest.raises(InputError, match="a brain mask must be true somewhere") as caught:
+        extract(cohort_folder)
+    (line,) = caught.value.problems
+    assert line.startswith("sub-002/brain.nii.gz: ")

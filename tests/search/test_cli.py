@@ -40,6 +40,12 @@ except SystemExit as end:
         assert command in done.stdout
 
 
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out.startswith("radsearch 0.")
+
+
 @pytest.mark.parametrize(
     "args",
     [
@@ -70,6 +76,9 @@ def test_patches_have_the_promised_arrays(
         assert arrays["channel"][:4].tolist() == ["T1[-1]", "T1Gd[-1]", "T2[-1]", "T1"]
         assert arrays["label"].sum() == 18
         assert {"tpm", "biopsy_id", "participant_id"} <= set(arrays.files)
+        assert arrays["present"].all()
+        assert arrays["present"].shape == (36, len(arrays["sequence"]))
+        assert arrays["padded"].shape == (36,)
 
 
 def test_raw_patches_are_normalised_by_one_mean_and_one_deviation_an_image(

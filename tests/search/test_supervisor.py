@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from data_prep.problems import InputError
 from mlflow_server.config import ServerConfig
 from mlflow_server.launch import free_port, start
+from search.booking import finished_folds
 from search.home import Home
 from search.metrics import DIRECTIONS
 from search.placement import Placement
@@ -45,9 +46,9 @@ def test_the_enqueued_trial_runs_first_and_as_enqueued(finished: Any) -> None:
 
 def test_every_biopsy_is_held_out_once_a_trial(finished: Any) -> None:
     for trial in finished.outcome.study.get_trials():
-        folds = [json.loads(trial.user_attrs[f"fold:{k}"]) for k in range(3)]
-        assert sorted(row for fold in folds for row in fold["rows"]) == list(range(36))
-        people = [set(fold["participants"]) for fold in folds]
+        folds = list(finished_folds(trial).values())
+        assert sorted(row for fold in folds for row in fold.rows) == list(range(36))
+        people = [set(fold.participants) for fold in folds]
         assert sum(map(len, people)) == len(set.union(*people)) == 12
 
 
@@ -69,8 +70,8 @@ def test_the_same_study_gives_the_same_numbers(finished: Any, make_study: MakeSt
     outcome = run_study(again, Home.at(tmp_path / "home"), RunOptions(), Listener())
     first, second = finished.outcome.study.get_trials()[0], outcome.study.get_trials()[0]
     for split in range(3):
-        one, other = (json.loads(trial.user_attrs[f"fold:{split}"]) for trial in (first, second))
-        assert one["probabilities"] == other["probabilities"]
+        one, other = (finished_folds(trial)[split] for trial in (first, second))
+        assert one.probabilities == other.probabilities
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,23 @@ def test_another_study_under_the_same_name_is_refused(
     with pytest.raises(InputError, match="toy") as caught:
         run_study(changed, finished.home, RunOptions(), Listener())
     assert line in str(caught.value)
+
+
+def test_labels_that_changed_under_a_study_are_refused(make_study: MakeStudy, tmp_path: Path) -> None:
+    study, home = make_study(tmp_path, "search.trials=1"), Home.at(tmp_path / "home")
+    run_study(study, home, RunOptions(), Listener())
+    table = tmp_path / "cohort" / "expression.tsv"
+    header, first, *rest = table.read_text().splitlines()
+    table.write_text("\n".join([header, first.split("\t")[0] + "\t99\t99", *rest]) + "\n")
+    with pytest.raises(InputError, match=r"study 'toy': cohort\.labels: must stay"):
+        run_study(make_study(tmp_path, "search.trials=2"), home, RunOptions(), Listener())
+
+
+def test_another_largest_radius_is_named_and_not_a_hash(finished: Any, make_study: MakeStudy) -> None:
+    wider = make_study(finished.home.root.parent, "space.patch_radius={ low = 2, high = 5 }")
+    with pytest.raises(InputError, match=r"space\.patch_radius\.high: must stay 4 .* but got 5") as caught:
+        run_study(wider, finished.home, RunOptions(), Listener())
+    assert len(caught.value.problems) == 1
 
 
 def test_more_trials_of_the_same_study_continue_it(make_study: MakeStudy, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def roc_figure(label: Ints, probability: Doubles, fold: Ints, title: str) -> Fig
         fold: Which split held the row out, shape (n,). A fold of one class has no curve and is left out.
         title: Above the axes.
     """
-    figure = blank_figure(5.2, 5.0)
+    figure = blank_figure(4.9, 4.7)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="chance: AUC 0.50")
     curves = fold_curves(label, probability, fold)
@@ -158,7 +158,7 @@ def confusion_figure(
     counts = np.zeros((2, 2), dtype=np.int64)
     np.add.at(counts, (label, predicted), 1)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure = blank_figure(4.9, 5.0)
+    figure = blank_figure(4.5, 4.7)
     axes = figure.add_subplot()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(2, 2):

@@ -22,26 +22,25 @@ def load(cohort: Path, cache: Path) -> None:
 
 
 def loop(cohort: Path) -> None:
-    """What a user writes: every volume as float64, z-scored in the mask, one patch after the other."""
+    """What a user writes with care: each volume once, as float64, z-scored in the mask, then cut."""
     import nibabel as nib
     import numpy as np
 
     from data_prep.cohort import read_cohort
 
     read = read_cohort(cohort)
-    for biopsy in read.biopsies:
-        for sequence in read.sequences:
-            path = read.image_path(biopsy, sequence)
-            if not path.exists():
-                continue
+    for participant in read.participants:
+        mine = [biopsy for biopsy in read.biopsies if biopsy.participant_id == participant]
+        mask = nib.as_closest_canonical(nib.load(read.mask_path(mine[0], "brain"))).get_fdata() > 0
+        for path in read.images(mine[0], read.sequences).values():
             image = nib.as_closest_canonical(nib.load(path))
             data = image.get_fdata()
-            mask = nib.as_closest_canonical(nib.load(read.mask_path(biopsy, "brain"))).get_fdata() > 0
-            data = (data - data[mask].mean()) / data[mask].std()
-            site = np.linalg.inv(image.affine) @ (*biopsy.position, 1)
-            x, y, z = np.floor(site[:3] + 0.5).astype(int)
-            padded = np.pad(data, RADIUS)
-            padded[x : x + 2 * RADIUS + 1, y : y + 2 * RADIUS + 1, z + RADIUS].astype(np.float32)
+            padded = np.pad((data - data[mask].mean()) / data[mask].std(), RADIUS)
+            for biopsy in mine:
+                site = np.linalg.inv(image.affine) @ (*biopsy.position, 1)
+                x, y, z = np.floor(site[:3] + 0.5).astype(int)
+                patch = padded[x : x + 2 * RADIUS + 1, y : y + 2 * RADIUS + 1, z + RADIUS]
+                patch.astype(np.float32)
 
 
 def main() -> None:

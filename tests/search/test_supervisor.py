@@ -209,7 +209,7 @@ def shown(folder: Path) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-LONG = ("--set", "training.epochs=8", "--set", "training.early_stopping=none", "--trials", "2")
+LONG = ("--set", "training.epochs=25", "--set", "training.early_stopping=none", "--trials", "2")
 
 
 def test_ctrl_c_books_and_a_kill_loses_nothing(make_study: MakeStudy, tmp_path: Path) -> None:

@@ -26,9 +26,7 @@ from search.space import Value
 
 # System attributes, as optuna-dashboard prints user attributes whole, on one line each.
 FOLD, SETTINGS = "radsearch:fold:", "radsearch:settings"
-UNBOOKED_SECONDS = (
-    60  # a trial handed out this long ago and still without an owner lost its process in between
-)
+UNBOOKED_SECONDS = 60  # a trial without an owner for so long lost its process before it was booked
 KEPT = (FOLD, SETTINGS, "fixed_params")
 OWN_ATTRIBUTES = ("owner", "fate", "error")  # of one process' attempt; a copy starts without them
 

@@ -72,7 +72,7 @@ class Material:
 
 
 def prepare(study: Study, home: Home, frozen: bool, progress: Progress | None = None) -> Material:
-    """Read the cohort, extract or load its patches, label the biopsies and freeze the folds.
+    """Read the cohort, extract or load its patches, label the biopsies, make or read the folds.
 
     Args:
         study: The study.

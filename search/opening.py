@@ -45,7 +45,6 @@ def open_study(study: Study, material: Material, storage: BaseStorage, home: Hom
     else:
         _describe(opened, study, material, identity)
     opened.set_user_attr("space", study.space)
-    opened.set_user_attr("trials", study.search.trials)
     for params in study.search.enqueue:
         opened.enqueue_trial(stored_names(study.parameters, params), skip_if_exists=True)
     with whole_file(home.study(study.name).definition) as definition:

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from data_prep.problems import InputError
@@ -60,7 +61,7 @@ class Slot:
 
     Args:
         bench: What it shares with the others.
-        study: The study with a sampler of this slot's own.
+        study: The study as this slot sees it.
         child: Its child process.
     """
 
@@ -76,7 +77,13 @@ class Slot:
                 trial = self._bench.claim(self._study)
                 if trial is None:
                     break
-                self._run_trial(trial)
+                try:
+                    self._run_trial(trial)
+                except UpdateFinishedTrialError:
+                    text = (
+                        "another process had already ended this trial"  # a zombie's late word is not booked
+                    )
+                    self._bench.listener.trial_ended(trial.number, "owner lost", None, text)
         finally:
             self._child.close()
 
@@ -155,10 +162,7 @@ class Slot:
                 f"{self._bench.study.search.metric} is undefined: held-out labels are all alike",
             )
         ending = decide(cause, int(trial.user_attrs.get("retries", 0)))
-        try:
-            self._tell(trial, folds, ending, value, message)
-        except ValueError:
-            message = "another process had already ended this trial"  # a zombie's late word is not booked
+        self._tell(trial, folds, ending, value, message)
         told = f"{message}: {details}" if details else message
         self._bench.listener.trial_ended(trial.number, ending.cause, value, told)
 
@@ -187,8 +191,8 @@ class Slot:
         else:
             if message:
                 trial.set_user_attr("error", message)
-            complete = ending.state == "COMPLETE"
-            self._study.tell(trial, value if complete else None, state=TrialState[ending.state])
+            state = TrialState[ending.state]
+            self._study.tell(trial, value if state == TrialState.COMPLETE else None, state=state)
         self._bench.publisher.trial_ended(self._study, trial, key, done, ending, message)
 
     def _note_crash(self, failure: TrialFailedError, key: int) -> None:

@@ -21,6 +21,7 @@ from search.crew import Crew, Stop
 from search.dashboard import artifact_store
 from search.errors import StudyStoppedError
 from search.home import Home
+from search.links import is_server
 from search.material import Material, freeze_folds, prepare
 from search.opening import open_study, slot_study, study_id
 from search.placement import Placement
@@ -168,8 +169,9 @@ class _Run:
 def _tracking(
     opened: optuna.Study, study: Study, material: Material, home: Home, options: RunOptions
 ) -> Iterator[tuple[Tracker, TrialPublisher]]:
-    artifacts = home.tracking_artifacts if options.tracking is None else None
     uri, spool = options.tracking or home.tracking_uri, home.study(study.name).spool
+    # A server keeps artifacts itself; beside a database MLflow would put them into the working directory.
+    artifacts = None if is_server(uri) else home.tracking_artifacts
     tracker = Tracker(uri, artifacts, spool, study.name, study_id(opened))
     publisher = TrialPublisher(study, material, tracker, artifact_store(home.artifacts))
     publisher.study_started(options.source)

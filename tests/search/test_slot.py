@@ -11,7 +11,7 @@ import pytest
 from optuna.trial import TrialState
 
 from data_prep.problems import InputError
-from search.booking import finished_folds
+from search.booking import finished_folds, requeue
 from search.claims import Claims
 from search.errors import TrialFailedError
 from search.home import Home
@@ -20,7 +20,7 @@ from search.opening import open_study, slot_study
 from search.progress import Listener
 from search.records import FoldResult, TrialConfig
 from search.slot import Bench, Slot
-from search.storage import open_storage
+from search.storage import all_studies, open_storage
 from search.study_file import Study
 
 NAMES_A_PARTICIPANT = "/cohorts/sub-003/T1.nii.gz"
@@ -33,6 +33,7 @@ class PlayedChild:
         self.material, self.make_fold, self.answers = material, make_fold, answers
         self.calls: list[tuple[TrialConfig, int]] = []
         self.closed = 0
+        self.storage: Any = None
 
     def run_fold(self, config: TrialConfig, split: int, on_epoch: Callable[[Any], None]) -> FoldResult:
         self.calls.append((config, split))
@@ -78,6 +79,7 @@ class Played:
         material = prepare(study, home, frozen=False)
         self.study = open_study(study, material, storage, home)
         self.child = PlayedChild(material, make_fold, answers)
+        self.child.storage = storage
         self.publisher = RecordingPublisher()
         self.stop = threading.Event()
         bench = Bench(
@@ -196,3 +198,34 @@ def test_details_that_may_name_participants_stay_on_the_terminal(play: Any) -> N
     assert NAMES_A_PARTICIPANT not in str(
         [args[4:] for name, args in played.publisher.calls if name == "trial_ended"]
     )
+
+
+def test_a_trial_that_another_process_ended_is_left_alone_and_the_slot_goes_on(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = PlayedChild.run_fold
+    reaped: list[int] = []
+
+    def run_fold(self: PlayedChild, config: TrialConfig, split: int, on_epoch: Any) -> FoldResult:
+        if not reaped:
+            (study,) = all_studies(self.storage)
+            reaped.append(study.get_trials()[-1].number)
+            requeue(study, study.get_trials()[-1], "owner lost")
+        return original(self, config, split, on_epoch)
+
+    monkeypatch.setattr(PlayedChild, "run_fold", run_fold)
+    played = play({}, "search.trials=1")
+    assert [trial.state.name for trial in played.trials] == ["FAIL", "COMPLETE"]
+    assert not finished_folds(played.trials[0])
+    assert len(finished_folds(played.trials[1])) == 3
+
+
+def test_a_picture_that_cannot_be_drawn_is_not_taken_for_a_zombie(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ValueError("no such colour")
+
+    monkeypatch.setattr("search.slot.draw_trial", fail)
+    with pytest.raises(ValueError, match="no such colour"):
+        play({}, "search.trials=1")

@@ -134,8 +134,9 @@ def runs_of(uri: str, name: str = "toy") -> dict[str, Any]:
 
 
 def test_two_homes_with_a_study_of_one_name_keep_their_runs_apart(
-    make_study: MakeStudy, tmp_path: Path
+    make_study: MakeStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     uri, run_ids = f"sqlite:///{tmp_path}/shared.db", list[str]()
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -143,6 +144,7 @@ def test_two_homes_with_a_study_of_one_name_keep_their_runs_apart(
         outcome = run_study(study, home, RunOptions(tracking=uri), Listener())
         run_ids += [trial["mlflow_run_id"] for trial in study_record(outcome.study, home, uri)["trials"]]
     assert len(set(run_ids)) == 2
+    assert not (tmp_path / "mlruns").exists()
     assert len(runs_of(uri)) == 2 * (1 + 1 + 3)
 
 

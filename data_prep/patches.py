@@ -9,25 +9,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from data_prep.arrays import BoolArray, FloatArray, IntArray
+from data_prep.brain import BrainMask, read_brain
 from data_prep.problems import InputError, Problems, nearest
 from data_prep.records import Cohort
-from data_prep.resample import cut, padding, sample_points, steps
+from data_prep.resample import cut, neighbourhood, padding, sample_points, steps
+from data_prep.scan import read_boxes
 from data_prep.survey import Progress, Visit, damage, in_parallel, survey
-from data_prep.volumes import Volume, mean_and_std, read_volume
+from data_prep.volumes import Volume
 
 NORMALISATIONS = ("zscore", "none")
 
 # Beyond these a patch is no neighbourhood of a biopsy any more, or the Gaussian no filter.
 _MAX_RADIUS = 256
 _SPACING_MM = (0.1, 10.0)
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class PatchSet:
         raw: Intensities before normalisation, shape (n, E, E, S * C); 0 where padded or absent.
         padding: Voxels beyond the image, shape (n, E, E, S).
         present: Whether the biopsy has the sequence, shape (n, C).
-        mean: Of the image as `volumes.mean_and_std` has it, shape (n, C); 0 if absent or not normalised.
+        mean: Of the image as `scan.read_boxes` has it, shape (n, C); 0 if absent or not normalised.
         std: Likewise; 1 if absent or not normalised.
         biopsy_id: n names.
         participant_id: n names.
@@ -181,7 +186,7 @@ class PatchSet:
 def extract_patches(cohort: Cohort, request: PatchRequest, progress: Progress | None = None) -> PatchSet:
     """Cut the neighbourhoods of all biopsies out of the cohort's images.
 
-    Two volumes at a time are in memory, as float32; only the neighbourhoods stay.
+    No volume is ever in memory: each passes by in slabs, and only neighbourhoods and moments stay.
 
     Args:
         cohort: The cohort.
@@ -213,7 +218,7 @@ def extract_patches(cohort: Cohort, request: PatchRequest, progress: Progress | 
 class _Block:
     """The patches of one visit while its volumes are read, one after the other."""
 
-    def __init__(self, request: PatchRequest, visit: Visit) -> None:
+    def __init__(self, cohort: Cohort, request: PatchRequest, visit: Visit) -> None:
         k, channels, edge = len(visit.rows), len(request.sequences), 2 * request.radius + 1
         self.rows = visit.rows
         self.raw = np.zeros((k, edge, edge, request.slices, channels), dtype=np.float32)
@@ -221,45 +226,41 @@ class _Block:
         self.mean = np.zeros(channels, dtype=np.float32)
         self.std = np.ones(channels, dtype=np.float32)
         self.problems: list[str] = []
+        self._cohort, self._zscore = cohort, request.normalisation == "zscore"
         self._step = steps(request.spacing_mm, visit.grid.voxel_size)
         self._points = [
             sample_points(site, self._step, request.radius, request.slices) for site in visit.sites
         ]
         shape = visit.grid.canonical_shape
+        self._boxes = [neighbourhood(points, self._step, shape) for points in self._points]
         self.padding = np.stack([padding(points, shape) for points in self._points])
 
     @classmethod
     def read(cls, cohort: Cohort, request: PatchRequest, visit: Visit) -> _Block:
-        block = cls(request, visit)
-        brain = None
-        if visit.brain is not None and request.normalisation == "zscore":
-            mask = block._voxels(cohort, visit.brain)
-            brain = None if mask is None else mask != 0
-            if brain is not None and not brain.any():
-                where = cohort.label_of(visit.brain.path)
-                block.problems.append(
-                    f"{where}: a brain mask must be true somewhere, but it is zero everywhere."
-                )
+        block = cls(cohort, request, visit)
+        mask = None
+        if visit.brain is not None and block._zscore:
+            mask = block._noting(visit.brain, read_brain)
         for channel, sequence in enumerate(request.sequences):
             if sequence in visit.images:
-                voxels = block._voxels(cohort, visit.images[sequence])
-                if voxels is not None:
-                    block._fill(channel, voxels)
-                    if request.normalisation == "zscore":
-                        block.mean[channel], block.std[channel] = mean_and_std(voxels, brain)
+                block._noting(visit.images[sequence], partial(block._fill, channel, mask))
         return block
 
-    def _voxels(self, cohort: Cohort, volume: Volume) -> FloatArray | None:
+    def _noting(self, volume: Volume, read: Callable[[Volume], _Read]) -> _Read | None:
+        """What was read, or None and a problem noted."""
         try:
-            return read_volume(volume)
+            return read(volume)
         except InputError as error:
-            self.problems.append(f"{cohort.label_of(volume.path)}: {error}")
+            self.problems.append(f"{self._cohort.label_of(volume.path)}: {error}")
             return None
 
-    def _fill(self, channel: int, voxels: FloatArray) -> None:
-        self.present[channel] = True
-        for patch, points in zip(self.raw, self._points, strict=True):
-            patch[..., channel] = cut(voxels, points, self._step)
+    def _fill(self, channel: int, mask: BrainMask | None, volume: Volume) -> None:
+        boxes, (mean, std) = read_boxes(volume, self._boxes, mask, self._zscore)
+        self.present[channel], self.mean[channel], self.std[channel] = True, mean, std
+        for row, near in enumerate(boxes):
+            self.raw[row, ..., channel] = cut(
+                near, self._boxes[row], self.padding[row], self._points[row], self._step
+            )
 
 
 def _assemble(cohort: Cohort, request: PatchRequest, blocks: Sequence[_Block]) -> PatchSet:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-from scipy.ndimage import gaussian_filter, map_coordinates
 
 from data_prep.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 
@@ -50,14 +51,42 @@ def padding(points: Coordinates3, shape: tuple[int, int, int]) -> BoolArray:
     return ~(x[:, None, None] & y[None, :, None] & z[None, None, :])
 
 
-def cut(volume: FloatArray, points: Coordinates3, step: DoubleArray) -> FloatArray:
-    """The intensities at the sample points, 0 where they are padded.
+@dataclass(frozen=True)
+class Box:
+    """Voxels `low` (inclusive) to `high` (exclusive) along each canonical axis, inside the volume."""
 
-    A step of 1 along all axes copies voxels. Otherwise a cubic spline is evaluated in a neighbourhood; along
-    an axis whose step is longer than a voxel, a Gaussian first removes what the coarser grid cannot hold.
+    low: tuple[int, int, int]
+    high: tuple[int, int, int]
+
+
+def neighbourhood(points: Coordinates3, step: DoubleArray, shape: tuple[int, int, int]) -> Box:
+    """The voxels on which the intensities at the sample points depend.
 
     Args:
-        volume: Canonical, shape (x, y, z).
+        points: As `sample_points` gives them.
+        step: As `steps` gives it.
+        shape: Of the canonical volume.
+    """
+    reach = np.zeros(3) if _is_native(step) else _SPLINE_REACH + np.ceil(_GAUSSIAN_REACH * _sigma(step))
+    low = (max(0, int(np.floor(p[0] - r))) for p, r in zip(points, reach, strict=True))
+    high = (min(n, int(np.ceil(p[-1] + r)) + 1) for p, r, n in zip(points, reach, shape, strict=True))
+    (x, y, z), (x2, y2, z2) = low, high
+    return Box((x, y, z), (x2, y2, z2))
+
+
+def cut(
+    near: FloatArray, box: Box, outside: BoolArray, points: Coordinates3, step: DoubleArray
+) -> FloatArray:
+    """The intensities at the sample points, 0 where they are padded.
+
+    A step of 1 along all axes copies voxels. Otherwise a cubic spline is evaluated in the neighbourhood;
+    where the step along an axis is longer than a voxel, a Gaussian first removes what the coarser grid cannot
+    hold.
+
+    Args:
+        near: The voxels of `box`, canonical.
+        box: As `neighbourhood` gives it.
+        outside: As `padding` gives it.
         points: As `sample_points` gives them.
         step: As `steps` gives it.
 
@@ -67,19 +96,24 @@ def cut(volume: FloatArray, points: Coordinates3, step: DoubleArray) -> FloatArr
     References:
         Cardoso et al. 2015, "Scale factor point spread function matching": variance (step^2 - 1) / FWHM^2.
     """
-    sigma = np.sqrt(np.maximum(step**2 - 1.0, 0.0)) / _FWHM
-    native = bool(np.all(step == 1.0))
-    reach = np.zeros(3) if native else _SPLINE_REACH + np.ceil(_GAUSSIAN_REACH * sigma)
-    low = [max(0, int(np.floor(p[0] - r))) for p, r in zip(points, reach, strict=True)]
-    high = [min(n, int(np.ceil(p[-1] + r)) + 1) for p, r, n in zip(points, reach, volume.shape, strict=True)]
-    near = volume[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
-    outside = padding(points, (volume.shape[0], volume.shape[1], volume.shape[2]))
     result = np.zeros(outside.shape, dtype=np.float32)
-    if native:
+    if _is_native(step):
         result[~outside] = near.ravel()
         return result
-    smooth = gaussian_filter(near.astype(np.float64), sigma, mode="nearest", truncate=_GAUSSIAN_REACH)
-    where = np.meshgrid(*(p - start for p, start in zip(points, low, strict=True)), indexing="ij")
+    # Only here, because it takes as long to load as all the rest of a program that has its patches cached.
+    from scipy.ndimage import gaussian_filter, map_coordinates
+
+    smooth = gaussian_filter(near.astype(np.float64), _sigma(step), mode="nearest", truncate=_GAUSSIAN_REACH)
+    where = np.meshgrid(*(p - start for p, start in zip(points, box.low, strict=True)), indexing="ij")
     values = map_coordinates(smooth, where, order=3, mode="nearest")
     result[~outside] = values[~outside]
     return result
+
+
+def _is_native(step: DoubleArray) -> bool:
+    return bool(np.all(step == 1.0))
+
+
+def _sigma(step: DoubleArray) -> DoubleArray:
+    """Of the Gaussian along each axis, in voxels."""
+    return np.asarray(np.sqrt(np.maximum(step**2 - 1.0, 0.0)) / _FWHM, dtype=np.float64)

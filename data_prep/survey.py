@@ -6,6 +6,7 @@ are opened together and must share one grid.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,12 +19,12 @@ from data_prep.arrays import IntArray
 from data_prep.geometry import Grid, canonical_voxel, same_grid, stored_voxel
 from data_prep.problems import InputError, Problems
 from data_prep.records import MASKS, Biopsy, Cohort
-from data_prep.volumes import Volume, open_volume, read_volume
+from data_prep.volumes import Volume, open_volume, slabs
 
 Progress = Callable[[int, int], None]
 
-# gzip releases the interpreter lock; more than two volumes in memory at once would not.
-_READERS = 2
+# Inflating and NumPy release the interpreter lock. Two at least, as a disk makes one of them wait.
+_READERS = max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 # No sequence is called so: its name would hold a slash.
 _MASK = "masks/"
@@ -198,7 +199,8 @@ def check_images(cohort: Cohort, problems: Problems, progress: Progress | None =
 def damage(cohort: Cohort, volume: Volume) -> list[str]:
     """Read a volume to its end; the line of what is wrong with it, if anything is."""
     try:
-        read_volume(volume)
+        for _ in slabs(volume):
+            pass
     except InputError as error:
         return [f"{cohort.label_of(volume.path)}: {error}"]
     return []
@@ -207,7 +209,7 @@ def damage(cohort: Cohort, volume: Volume) -> list[str]:
 def in_parallel(
     work: Callable[[_Item], _Result], items: Sequence[_Item], progress: Progress | None
 ) -> list[_Result]:
-    """Results in the order of the items, two at work at a time."""
+    """Results in the order of the items, one at work for each core at a time, but at least two."""
     results = []
     pool = ThreadPoolExecutor(_READERS)
     try:

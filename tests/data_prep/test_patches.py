@@ -4,6 +4,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter, map_coordinates
 
 from data_prep.cohort import read_cohort
 from data_prep.patches import PatchRequest, extract_patches
@@ -184,6 +185,63 @@ def test_the_spacing_of_the_image_gives_its_own_voxels(cohort_folder):
     fine = extract(cohort_folder, 8, spacing_mm=0.5)
     inside = ~own.padding[..., 0]
     assert fine.raw[:, ::2, ::2][inside] == pytest.approx(own.raw[inside], abs=1e-2)
+
+
+def as_hospitals_store_it(folder: Path, rng: np.random.Generator) -> None:
+    """Scaled integers, air around the head, each file in an order of its own; brain masks of half of them."""
+    for path in sorted(folder.glob("sub-*/T?.nii.gz")):
+        image = nib.load(path)
+        stored = np.rint(image.get_fdata() / 0.3).astype(np.int16)
+        stored[:3] = stored[:, -2:] = 0
+        mask = nib.Nifti1Image((rng.random(image.shape) < 0.6).astype(np.uint8), image.affine)
+        scan = nib.Nifti1Image(stored, image.affine)
+        for new, name in ((scan, path.name), (mask, "brain.nii.gz")):
+            order = np.column_stack([rng.permutation(3), rng.choice([1, -1], 3)])
+            turned = new.as_reoriented(order)
+            if name == path.name:
+                turned.header.set_slope_inter(0.3, 0)
+                turned = nib.Nifti1Image(turned.get_fdata(), turned.affine, turned.header)
+            elif path.parent.name in ("sub-002", "sub-003"):
+                continue
+            nib.save(turned, path.with_name(name))
+    with (folder / "cohort.toml").open("a") as file:
+        file.write('[masks]\nbrain = "{participant_id}/brain.nii.gz"\n')
+
+
+def by_a_simple_loop(folder: Path, radius: int, spacing: float) -> np.ndarray:
+    """Whole volumes by nibabel, filtered and splined as a whole, z-scored; three slices."""
+    images = []
+    for biopsy in read_cohort(folder).biopsies:
+        home, channels = folder / biopsy.participant_id, []
+        for sequence in BOTH:
+            data = nib.as_closest_canonical(nib.load(home / f"{sequence}.nii.gz")).get_fdata()
+            inside = data != 0
+            if (home / "brain.nii.gz").exists():
+                inside = nib.as_closest_canonical(nib.load(home / "brain.nii.gz")).get_fdata() != 0
+            smooth = gaussian_filter(
+                data, np.sqrt(max(spacing**2 - 1, 0)) / 2.3548200450309493, mode="nearest"
+            )
+            x, y, z = np.add(biopsy.position, 12)
+            at = np.mgrid[-radius : radius + 1, -radius : radius + 1, -1:2] * spacing
+            at += np.reshape([x, y, z], (3, 1, 1, 1))
+            patch = map_coordinates(smooth, at, order=3, mode="nearest")
+            patch[((at < 0) | (at > 23)).any(axis=0)] = 0
+            channels.append((patch - data[inside].mean()) / data[inside].std())
+        images.append(np.stack(channels, axis=-1).reshape(2 * radius + 1, 2 * radius + 1, -1))
+    return np.array(images)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("radius", "spacing"), [(5, 1.0), (4, 0.7), (3, 2.2)])
+def test_patches_equal_those_of_a_simple_loop_over_whole_volumes(
+    tmp_path, make_cohort, monkeypatch, seed, radius, spacing
+):
+    folder = make_cohort(tmp_path, participants=4, biopsies=10, sequences=BOTH, size=24, seed=seed)
+    as_hospitals_store_it(folder, np.random.default_rng(seed))
+    monkeypatch.setattr("data_prep.volumes._SLAB_BYTES", 24 * 24 * 2 * 5)
+    patches = extract(folder, radius, slices=3, spacing_mm=spacing)
+    expected = by_a_simple_loop(folder, radius, spacing)
+    assert patches.images(radius) == pytest.approx(expected, abs=2e-5)
 
 
 def test_taken_rows_keep_names_and_values(cohort_folder):

@@ -104,7 +104,7 @@ def test_every_image_is_checked_to_its_end(cohort_folder):
     assert done == [(k, 8) for k in range(1, 9)]
 
 
-def test_two_items_are_worked_on_at_a_time_and_results_keep_their_order():
+def test_at_least_two_items_are_worked_on_at_a_time_and_results_keep_their_order():
     together = threading.Barrier(2, timeout=10)
 
     def work(item: int) -> int:

@@ -32,13 +32,28 @@ def build_model(spec: ModelSpec, seed: int = 0) -> keras.Model:
         NotBuildable: The network does not take patches of this size.
     """
     spec = check(spec)
+    model = _assemble(spec, spec.input_shape)
+    initialise(model, seed)
+    return model
+
+
+def open_model(spec: ModelSpec) -> keras.Model:
+    """The same network for patches of any size, (batch, any, any, channels); its weights are not seeded yet.
+
+    Raises:
+        ModelError: No architecture has that name.
+        NotBuildable: The network does not take patches of the spec's own size.
+    """
+    spec = check(spec)
+    return _assemble(spec, (None, None, spec.input_shape[2]))
+
+
+def _assemble(spec: ModelSpec, shape: tuple[int | None, int | None, int]) -> keras.Model:
     module, _, function = architecture(spec.architecture).build.partition(":")
-    patch = keras.Input(spec.input_shape, name="patch")
+    patch = keras.Input(shape, name="patch")
     try:
         features = getattr(import_module(module), function)(patch)
     except ValueError as error:
         reason = " ".join(_ESCAPE.sub("", str(error)).split())
         raise NotBuildable(f"architecture '{spec.architecture}' on {spec.input_shape}: {reason}") from error
-    model = keras.Model(patch, probability_head(features, spec.head or ()), name=spec.architecture)
-    initialise(model, seed)
-    return model
+    return keras.Model(patch, probability_head(features, spec.head or ()), name=spec.architecture)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from models.build import build_model
+from models.build import build_model, open_model
 from models.errors import OutOfMemory
 from models.heads import LOGIT
+from models.lowering import lower
 from models.optimizers import make_optimizer, reset_optimizer
-from models.samples import DoubleArray, FloatArray
+from models.reach import Reach
+from models.samples import DoubleArray, FloatArray, IntArray
 from models.seeding import initialise
 from models.spec import ModelSpec, OptimizerSpec
 
@@ -21,38 +24,89 @@ CHUNK = 256
 
 
 class CompiledModel:
-    """A model and an optimizer whose steps are traced at most once each.
+    """A network and an optimizer whose steps are traced at most once each.
 
     A new fit begins with `reset`. Steps take any number of samples; learning rate and momentum are variables.
+    Patches may have any size of which the same convolutions see one pixel alone (see `takes`).
+
+    Args:
+        spec: The network, for patches of one size.
+        optimizer: What the steps update the weights with.
+        xla: Whether XLA compiles the steps.
 
     Attributes:
-        model: Patches (batch, h, w, channels) to probabilities (batch, 1).
-        optimizer: Built on the model's trainable weights.
-        fits: How many fits have begun; whoever keeps the model for later compares it.
+        model: The stock Keras network, for patches of any size; its weights are the trained ones, but for the
+            convolutions that `lowered` trains at their centre alone.
+        lowered: What the steps run.
+        optimizer: Built on the weights that training moves.
+        fits: How many fits have begun; whoever keeps the network for later compares it.
     """
 
-    def __init__(self, spec: ModelSpec, optimizer: OptimizerSpec) -> None:
-        self.model = build_model(spec)
-        self.optimizer = make_optimizer(optimizer)
-        self.optimizer.build(self.model.trainable_variables)
+    def __init__(self, spec: ModelSpec, optimizer: OptimizerSpec, xla: bool = False) -> None:
+        self.model = open_model(spec)
+        self._reach = Reach(self.model)
+        self._centred = self._reach.centred(spec.input_shape[:2])
+        self.lowered = lower(self.model, LOGIT, self._centred)
+        self.optimizer = make_optimizer(optimizer, xla)
+        self.optimizer.build(self.lowered.trainable)
         self.fits = 0
-        self._logit = keras.Model(self.model.input, self.model.get_layer(LOGIT).output)
-        patches = tf.TensorSpec((None, *spec.input_shape), tf.float32)
-        labels = tf.TensorSpec((None,), tf.float32)
-        # Autograph would find nothing to rewrite, and XLA takes minutes for a deep network on a CPU.
-        self._step = tf.function(self._train, input_signature=(patches, labels), autograph=False)
-        self._infer = tf.function(self._evaluate, input_signature=(patches,), autograph=False)
-        self._sums = tf.function(self._sum_weights, input_signature=(), autograph=False)
+        patches = tf.TensorSpec((None, None, None, spec.input_shape[2]), tf.float32)
+        labels, rows = tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int64)
+        self._step = _traced(self._train, (patches, labels), xla)
+        self._epoch = _traced(self._run_epoch, (patches, labels, rows, rows), False)
+        self._infer = _traced(self._evaluate, (patches,), xla)
+        self._sums = _traced(self._sum_weights, (), False)
+
+    def takes(self, size: tuple[int, int]) -> bool:
+        """Whether the traced steps are those that patches (height, width) would get in a fresh network.
+
+        Only then does a training give the same numbers whatever sizes the network was used for before.
+        """
+        return self._reach.centred(size) == self._centred
+
+    def stock_model(self, spec: ModelSpec, seed: int) -> keras.Model:
+        """A stock Keras model of its own with the trained weights, for patches of one size.
+
+        Args:
+            spec: This network's, at that size.
+            seed: Of the last reset; weights out of reach of the patches are still those drawn then.
+        """
+        model = build_model(spec, seed)
+        self.lowered.copy_to(model)
+        return model
+
+    def dead_parameters(self, size: tuple[int, int]) -> int:
+        """How many trainable weights patches (height, width) leave without a gradient, whatever the data."""
+        return self._reach.dead_parameters(size)
 
     def reset(self, optimizer: OptimizerSpec, seed: int) -> None:
         """Bring weights, statistics, slots and counter to those of a model newly built under the seed."""
         self.fits += 1
         initialise(self.model, seed)
+        self.lowered.load()
         reset_optimizer(self.optimizer, optimizer)
 
     def step(self, x: FloatArray, y: FloatArray) -> tf.Tensor:
         """One optimisation step on one batch; its mean cross-entropy before the step."""
         return self._step(x, y)
+
+    def epoch(self, x: FloatArray, y: FloatArray, order: IntArray, cuts: IntArray) -> DoubleArray:
+        """One step on each batch, all inside one graph.
+
+        Args:
+            x: Patches (n, h, w, channels).
+            y: Labels (n,).
+            order: The rows as they are trained on.
+            cuts: Where each batch begins in `order`, and the end of the last (batches + 1,).
+
+        Returns:
+            The mean cross-entropy of each batch before its step, float64.
+
+        Raises:
+            OutOfMemory: A step did not fit.
+        """
+        with out_of_memory_named():
+            return np.asarray(self._epoch(x, y, order, cuts).numpy(), np.float64)
 
     def logits(self, x: FloatArray) -> DoubleArray:
         """The network's output before the sigmoid, in inference mode.
@@ -78,27 +132,44 @@ class CompiledModel:
         return bool(np.isfinite(self._sums().numpy()).all())
 
     def weights(self) -> list[FloatArray]:
-        """A copy of every weight, batch-norm statistics included."""
-        return [variable.numpy() for variable in self.model.weights]
+        """A copy of every weight that training changes, batch-norm statistics included."""
+        return [variable.numpy() for variable in self.lowered.variables]
 
     def set_weights(self, weights: list[FloatArray]) -> None:
         """Put back what `weights` returned."""
-        for variable, value in zip(self.model.weights, weights, strict=True):
+        for variable, value in zip(self.lowered.variables, weights, strict=True):
             variable.assign(value)
 
     def _train(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            logit = self._logit(x, training=True)[:, 0]
+            logit = self.lowered.network(x, training=True)[:, 0]
             loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=logit))
-        trainable = self.model.trainable_variables
+        trainable = self.lowered.trainable
         self.optimizer.apply(tape.gradient(loss, trainable), trainable)
         return loss
 
+    def _run_epoch(self, x: tf.Tensor, y: tf.Tensor, order: tf.Tensor, cuts: tf.Tensor) -> tf.Tensor:
+        """The batches in turn; Python between the steps would cost a tenth of a small step."""
+        count = tf.shape(cuts)[0] - 1
+
+        def body(number: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            rows = order[cuts[number] : cuts[number + 1]]
+            return number + 1, losses.write(number, self._step(tf.gather(x, rows), tf.gather(y, rows)))
+
+        losses = tf.TensorArray(tf.float32, count)
+        _, losses = tf.while_loop(lambda number, _: number < count, body, (0, losses), parallel_iterations=1)
+        return losses.stack()
+
     def _evaluate(self, x: tf.Tensor) -> tf.Tensor:
-        return self._logit(x, training=False)[:, 0]
+        return self.lowered.network(x, training=False)[:, 0]
 
     def _sum_weights(self) -> tf.Tensor:
-        return tf.stack([tf.reduce_sum(weight) for weight in self.model.weights])
+        return tf.stack([tf.reduce_sum(variable) for variable in self.lowered.variables])
+
+
+def _traced(function: Callable[..., tf.Tensor], signature: tuple[tf.TensorSpec, ...], xla: bool) -> Any:
+    """A graph of the function; autograph would find nothing to rewrite in it."""
+    return tf.function(function, input_signature=signature, autograph=False, jit_compile=xla or None)
 
 
 @contextmanager

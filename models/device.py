@@ -32,12 +32,31 @@ def visible_gpus() -> list[str]:
     return chosen
 
 
-def child_environment(threads: int, gpu: str | None) -> dict[str, str]:
+def thread_counts(cores: int, slots: int) -> tuple[int, int]:
+    """How many threads TensorFlow takes in each of several children that share the cores.
+
+    Args:
+        cores: Of this machine, as far as we may use them.
+        slots: Children that train at the same time.
+
+    Returns:
+        Threads within one operation (intra-op, OpenMP), and operations at the same time (inter-op), each at
+        least 1.
+    """
+    share = max(1, cores // slots)
+    # Operations on small patches are too small to be split, but gradients and updates of different weights
+    # run side by side: on 2 cores, 1 within and 2 beside took 65 ms a step of ResNet50, 2 and 2 took 85 ms,
+    # 2 and 1 took 100 ms, 1 and 1 took 95 ms (benchmarks/README.md). More cores were not at hand.
+    return max(1, share // 2), min(share, 2)
+
+
+def child_environment(threads: int, gpu: str | None, inter: int | None = None) -> dict[str, str]:
     """Variables to set before a child process imports TensorFlow.
 
     Args:
-        threads: CPU threads the child may keep busy, at least 1.
+        threads: CPU threads within one operation, at least 1.
         gpu: UUID of its only GPU; None trains on the CPU.
+        inter: Operations that run at the same time; None for as many as `threads`.
     """
     count = str(max(1, threads))
     return {
@@ -45,7 +64,7 @@ def child_environment(threads: int, gpu: str | None) -> dict[str, str]:
         "CUDA_VISIBLE_DEVICES": "-1" if gpu is None else gpu,
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "TF_NUM_INTRAOP_THREADS": count,
-        "TF_NUM_INTEROP_THREADS": count,
+        "TF_NUM_INTEROP_THREADS": count if inter is None else str(max(1, inter)),
         "OMP_NUM_THREADS": count,
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "KERAS_BACKEND": "tensorflow",

@@ -18,8 +18,23 @@ from models.registry import check_optimizer
 from models.spec import OptimizerSpec
 
 
+class _OneReplica:
+    """Updates weight after weight, without asking for a distribution strategy: there is one device.
+
+    Keras asks by a call in which TensorFlow keeps every graph alive that was ever traced through it.
+    """
+
+    update_step: Callable[[tf.Tensor, tf.Variable, Any], None]
+
+    def _backend_update_step(
+        self, grads: list[tf.Tensor], trainable_variables: list[Any], learning_rate: Any
+    ) -> None:
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            self.update_step(gradient, getattr(variable, "value", variable), learning_rate)
+
+
 @keras.saving.register_keras_serializable(package="radsearch")
-class FusedAdam(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no type information
+class FusedAdam(_OneReplica, keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no type information
     """`keras.optimizers.Adam`, AMSGrad included, by fused kernels."""
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: Any) -> None:
@@ -46,8 +61,12 @@ class FusedAdam(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no ty
             tf.raw_ops.ResourceApplyAdam(**settings)
 
 
+class SpeltAdam(_OneReplica, keras.optimizers.Adam):  # type: ignore[misc]  # as above
+    """Adam as Keras spells it out, for XLA: it fuses by itself, and has no kernel for AMSGrad."""
+
+
 @keras.saving.register_keras_serializable(package="radsearch")
-class FusedSGD(keras.optimizers.SGD):  # type: ignore[misc]  # Keras has no type information
+class FusedSGD(_OneReplica, keras.optimizers.SGD):  # type: ignore[misc]  # Keras has no type information
     """`keras.optimizers.SGD`, with momentum or without, by fused kernels."""
 
     momentum: float
@@ -97,13 +116,15 @@ _MAKERS: dict[str, Callable[[OptimizerSpec], keras.optimizers.Optimizer]] = {
 }
 
 
-def make_optimizer(spec: OptimizerSpec) -> keras.optimizers.Optimizer:
-    """A new optimizer, not yet built on any weights.
+def make_optimizer(spec: OptimizerSpec, xla: bool = False) -> keras.optimizers.Optimizer:
+    """A new optimizer, not yet built on any weights; with `xla`, one whose update XLA compiles.
 
     Raises:
         ModelError: The name is unknown, or the momentum has no effect.
     """
-    return _MAKERS[check_optimizer(spec).name](spec)
+    if check_optimizer(spec).name == "amsgrad" and xla:
+        return SpeltAdam(spec.learning_rate, amsgrad=True)
+    return _MAKERS[spec.name](spec)
 
 
 def structure_of(spec: OptimizerSpec) -> tuple[str, bool]:

@@ -49,16 +49,16 @@ def check_finite(values: FloatArray) -> None:
         raise ModelError(f"samples: finite numbers are needed, but got {wrong} that are NaN or infinite")
 
 
-def batches(order: IntArray, size: int) -> list[IntArray]:
-    """Cut shuffled rows into batches.
+def batch_cuts(count: int, size: int) -> IntArray:
+    """Where the batches of so many rows begin, and the end of the last: shape (batches + 1,).
 
     A single row left over joins the batch before it, since batch normalisation learns nothing from one
     sample. Batches of one are made only where `size` is one.
 
-    >>> [len(rows) for rows in batches(np.arange(10), 3)]
-    [3, 3, 4]
+    >>> batch_cuts(10, 3), batch_cuts(5, 9)
+    (array([ 0,  3,  6, 10]), array([0, 5]))
     """
-    cuts = list(range(size, len(order), size))
-    if size > 1 and cuts and len(order) - cuts[-1] == 1:
+    cuts = list(range(0, count, size))
+    if size > 1 and len(cuts) > 1 and count - cuts[-1] == 1:
         cuts.pop()
-    return np.split(order, cuts)
+    return np.array([*cuts, count], dtype=np.int64)

@@ -59,6 +59,33 @@ class OptimizerSpec:
             raise ModelError(f"momentum: a number from 0 to below 1 is needed, but got {self.momentum}")
 
 
+PRECISIONS = ("float32", "mixed_bfloat16")
+
+
+@dataclass(frozen=True)
+class ComputeSpec:
+    """How the arithmetic of every training of one process is done.
+
+    Attributes:
+        precision: "float32", or "mixed_bfloat16": products in bfloat16, weights and statistics in float32.
+        xla: Whether steps are compiled by XLA, anew for each patch and batch size.
+        deterministic: Whether TensorFlow uses only kernels that give the same bits every time; on a CPU they
+            do anyway, on a GPU it costs speed, and an operation without such a kernel fails.
+
+    Raises:
+        ModelError: The precision is unknown.
+    """
+
+    precision: str = "float32"
+    xla: bool = False
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            known = ", ".join(PRECISIONS)
+            raise ModelError(f"precision: one of {known} is needed, but got '{self.precision}'")
+
+
 @dataclass(frozen=True)
 class TrainingSpec:
     """How long and in which portions one fold is trained.

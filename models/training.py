@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import gc
 import math
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from models.compiled import CompiledModel, out_of_memory_named
+from models.compiled import CompiledModel
 from models.curves import probability
-from models.errors import ModelError, NonFiniteLoss
-from models.optimizers import structure_of
+from models.errors import ModelError, NonFiniteLoss, OutOfMemory
 from models.registry import check, check_optimizer
-from models.samples import DoubleArray, FloatArray, IntArray, Samples, batches, check_finite
+from models.samples import DoubleArray, FloatArray, Samples, batch_cuts, check_finite
 from models.seeding import streams
-from models.spec import ModelSpec, OptimizerSpec, TrainingSpec
+from models.spec import ComputeSpec, ModelSpec, OptimizerSpec, TrainingSpec
+from models.warm import WarmNetworks
 from models.watch import Watch
 
 __all__ = ["Fitted", "Samples", "Trainer"]
-
-KEPT = 2
 
 Augment = Callable[[np.random.Generator], FloatArray]
 OnEpoch = Callable[[dict[str, float]], None]
@@ -40,24 +35,28 @@ class Fitted:
             "stop_loss" and, where they hold both classes, "stop_roc_auc".
         best_epoch: 1-based; the epoch whose weights the network has.
         parameters: Number of weights, batch-norm statistics included.
-        trainable_parameters: Number of weights that training moves.
+        trainable_parameters: Number of weights that training may move.
+        dead_parameters: How many of these receive no gradient at this patch size, whatever the data.
     """
 
     history: dict[str, list[float]]
     best_epoch: int
     parameters: int
     trainable_parameters: int
+    dead_parameters: int
+    _spec: ModelSpec = field(repr=False)
+    _seed: int = field(repr=False)
     _compiled: CompiledModel = field(repr=False)
     _fit: int = field(repr=False)
 
     @property
     def model(self) -> keras.Model:
-        """The Keras model, patches (batch, h, w, channels) to probabilities (batch, 1); not a copy.
+        """A Keras model of its own, patches (batch, h, w, channels) to probabilities (batch, 1).
 
         Raises:
             ModelError: The trainer has begun another fit on the same network.
         """
-        return self._current().model
+        return self._current().stock_model(self._spec, self._seed)
 
     def predict(self, x: FloatArray) -> DoubleArray:
         """Probabilities (n,) of patches (n, h, w, channels), in inference mode.
@@ -89,17 +88,31 @@ class Fitted:
         return self._compiled
 
 
-class Trainer:
-    """Trains fold after fold and keeps the compiled networks of the last structures used.
+@dataclass(frozen=True)
+class _Job:
+    """The arguments of `Trainer.fit`, checked."""
 
-    A structure is what a compiled step depends on: the model's spec, the optimizer's name, and whether it has
-    momentum. Folds and trials of one structure compile nothing after the first, and each fit begins exactly
-    as in a new process.
+    model: ModelSpec
+    optimizer: OptimizerSpec
+    training: TrainingSpec
+    fit: Samples
+    stop: Samples | None
+    augment: Augment | None
+    on_epoch: OnEpoch | None
+
+
+class Trainer:
+    """Trains fold after fold on networks that stay compiled (`models.warm`).
+
+    Each fit begins exactly as in a new process.
+
+    Args:
+        compute: Precision and compiler; `models.runtime.configure` has set the process up for the same.
+        memory_mb: Resident memory past which compiled networks are dropped.
     """
 
-    def __init__(self, kept: int = KEPT) -> None:
-        self._kept = kept
-        self._compiled: OrderedDict[tuple[ModelSpec, tuple[str, bool]], CompiledModel] = OrderedDict()
+    def __init__(self, compute: ComputeSpec | None = None, memory_mb: float = math.inf) -> None:
+        self._warm = WarmNetworks(compute or ComputeSpec(), memory_mb)
 
     def fit(
         self,
@@ -130,52 +143,39 @@ class Trainer:
             NonFiniteLoss: A loss or a weight became NaN or infinite.
             OutOfMemory: The device or machine has too little memory.
         """
-        compiled = self._ready(check(model), check_optimizer(optimizer), training.seed)
-        random = streams(training.seed)
-        watch = Watch(compiled, stop, training.patience)
+        job = _Job(check(model), check_optimizer(optimizer), training, fit, stop, augment, on_epoch)
+        try:
+            return self._run(job)
+        except OutOfMemory:
+            if len(self._warm) < 2:
+                raise
+        # What other structures hold must not decide whether this one fits.
+        self._warm.clear()
+        return self._run(job)
+
+    def _run(self, job: _Job) -> Fitted:
+        model, training, fit = job.model, job.training, job.fit
+        compiled = self._warm.ready(model, job.optimizer, training.seed)
+        random, cuts = streams(training.seed), batch_cuts(len(fit.y), training.batch_size)
+        watch = Watch(compiled, job.stop, training.patience)
         for epoch in range(1, training.epochs + 1):
-            x = fit.x if augment is None else augment(random.augmentation)
-            order = random.shuffling.permutation(len(fit.y))
-            seen = watch.record(epoch, _run_epoch(compiled, x, fit.y, batches(order, training.batch_size)))
-            if on_epoch is not None:
-                on_epoch(seen)
+            x = fit.x if job.augment is None else job.augment(random.augmentation)
+            losses = compiled.epoch(x, fit.y, random.shuffling.permutation(len(fit.y)), cuts)
+            seen = watch.record(epoch, float(np.average(losses, weights=np.diff(cuts))))
+            if job.on_epoch is not None:
+                job.on_epoch(seen)
             if watch.is_over:
                 break
         watch.restore_best()
-        trained = compiled.model
+        stock = compiled.model
         return Fitted(
             history=watch.history,
             best_epoch=watch.best_epoch,
-            parameters=trained.count_params(),
-            trainable_parameters=sum(math.prod(weight.shape) for weight in trained.trainable_variables),
+            parameters=stock.count_params(),
+            trainable_parameters=sum(math.prod(weight.shape) for weight in stock.trainable_variables),
+            dead_parameters=compiled.dead_parameters(model.input_shape[:2]),
+            _spec=model,
+            _seed=training.seed,
             _compiled=compiled,
             _fit=compiled.fits,
         )
-
-    def _ready(self, model: ModelSpec, optimizer: OptimizerSpec, seed: int) -> CompiledModel:
-        structure = (model, structure_of(optimizer))
-        with out_of_memory_named():
-            if structure not in self._compiled:
-                self._make_room()
-                self._compiled[structure] = CompiledModel(model, optimizer)
-            self._compiled.move_to_end(structure)
-            self._compiled[structure].reset(optimizer, seed)
-        return self._compiled[structure]
-
-    def _make_room(self) -> None:
-        if len(self._compiled) < self._kept:
-            return
-        while len(self._compiled) >= self._kept:
-            self._compiled.popitem(last=False)
-        # Keras's registries hold on to dropped models, and clearing them forgets the precision policy too.
-        policy = keras.config.dtype_policy()
-        keras.backend.clear_session(free_memory=False)
-        keras.config.set_dtype_policy(policy)
-        gc.collect()
-
-
-def _run_epoch(compiled: CompiledModel, x: FloatArray, y: FloatArray, parts: list[IntArray]) -> float:
-    # Losses stay on the device until the epoch is over, so that no step waits for the one before.
-    with out_of_memory_named():
-        losses = tf.stack([compiled.step(x[rows], y[rows]) for rows in parts]).numpy()
-    return float(np.average(losses.astype(np.float64), weights=[len(rows) for rows in parts]))

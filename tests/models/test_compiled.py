@@ -1,3 +1,7 @@
+import gc
+import itertools
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -68,6 +72,58 @@ def test_every_batch_size_rate_and_seed_share_one_trace(resnet, noise):
         resnet.logits(noise[0][:size])
     assert resnet._step.experimental_get_tracing_count() == 1
     assert resnet._infer.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize("side", [11, 15])
+def test_a_radius_with_the_same_maps_of_one_pixel_shares_the_trace(resnet, side):
+    """From 9 to 15 pixels, stages 4 and 5 of a ResNet work on one pixel."""
+    assert resnet.takes((side, side))
+    rng = np.random.default_rng(0)
+    resnet.reset(RATE, 0)
+    resnet.step(rng.normal(size=(4, side, side, 2)).astype(np.float32), np.array([0, 1, 0, 1], np.float32))
+    assert resnet._step.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize("side", [7, 17, 33])
+def test_a_radius_with_other_maps_of_one_pixel_does_not(resnet, side):
+    assert not resnet.takes((side, side))
+
+
+def test_an_epoch_is_its_steps_in_turn(spec, easy):
+    order, cuts = np.random.default_rng(0).permutation(40), np.array([0, 9, 18, 40])
+    compiled = CompiledModel(spec, RATE)
+    compiled.reset(RATE, 1)
+    losses = compiled.epoch(easy.x, easy.y, order, cuts)
+    after = compiled.weights()
+    compiled.reset(RATE, 1)
+    parts = [order[a:b] for a, b in itertools.pairwise(cuts)]
+    np.testing.assert_allclose(losses, [float(compiled.step(easy.x[p], easy.y[p])) for p in parts], rtol=1e-6)
+    for one, other in zip(after, compiled.weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("optimizer", [RATE, OptimizerSpec("amsgrad", 1e-3), OptimizerSpec("sgd", 1e-2, 0.9)])
+def test_steps_compiled_by_xla_equal_the_others(spec, easy, optimizer):
+    plain, compiled = CompiledModel(spec, optimizer), CompiledModel(spec, optimizer, xla=True)
+    order, cuts = np.arange(40), np.array([0, 20, 40])
+    for network in (plain, compiled):
+        network.reset(optimizer, 2)
+    losses = [network.epoch(easy.x, easy.y, order, cuts) for network in (plain, compiled)]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+    np.testing.assert_allclose(plain.logits(easy.x), compiled.logits(easy.x), rtol=1e-2, atol=1e-4)
+
+
+def test_a_dropped_network_leaves_no_graph_behind(spec, easy):
+    compiled = CompiledModel(spec, RATE)
+    compiled.epoch(easy.x, easy.y, np.arange(40), np.array([0, 40]))
+    compiled.logits(easy.x)
+    functions = (compiled._step, compiled._epoch, compiled._infer)
+    graphs = [weakref.ref(function.get_concrete_function().graph) for function in functions]
+    assert all(graph() is not None for graph in graphs)
+    del compiled, functions
+    keras.backend.clear_session(free_memory=False)
+    gc.collect()
+    assert [graph() for graph in graphs] == [None, None, None]
 
 
 def test_steps_equal_those_of_a_plain_keras_loop(spec, easy):

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from models.device import child_environment, visible_gpus
+from models.device import child_environment, thread_counts, visible_gpus
 
 FIRST, SECOND, THIRD = "GPU-aaaa-1", "GPU-aabb-2", "GPU-cccc-3"
 
@@ -77,3 +77,16 @@ def test_a_child_keeps_to_its_threads():
     environment = child_environment(3, None)
     names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
     assert {environment[name] for name in names} == {"3"}
+
+
+def test_operations_at_the_same_time_may_be_fewer_than_threads():
+    environment = child_environment(4, None, inter=2)
+    assert (environment["TF_NUM_INTRAOP_THREADS"], environment["TF_NUM_INTEROP_THREADS"]) == ("4", "2")
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3, 8, 40])
+def test_children_of_one_machine_never_compute_with_more_threads_than_cores(slots):
+    intra, inter = thread_counts(8, slots)
+    assert intra >= 1
+    assert inter >= 1
+    assert intra * slots <= max(8, slots)

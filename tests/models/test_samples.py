@@ -4,36 +4,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import ModelError
-from models.samples import Samples, batches
+from models.samples import Samples, batch_cuts
 
 
 @given(st.integers(1, 200), st.integers(1, 200))
 def test_batches_hold_every_row_once_and_in_order(n, size):
-    order = np.random.default_rng(n).permutation(n)
-    np.testing.assert_array_equal(np.concatenate(batches(order, size)), order)
+    cuts = batch_cuts(n, size)
+    assert (cuts[0], cuts[-1]) == (0, n)
+    assert (np.diff(cuts) > 0).all()
 
 
 @given(st.integers(2, 200), st.integers(2, 200))
 def test_no_batch_holds_a_lone_row_unless_asked(n, size):
-    lengths = [len(rows) for rows in batches(np.arange(n), size)]
-    assert min(lengths) > 1
-    assert max(lengths) <= size + 1
+    lengths = np.diff(batch_cuts(n, size))
+    assert lengths.min() > 1
+    assert lengths.max() <= size + 1
 
 
-def test_a_row_left_over_joins_the_batch_before():
-    assert [len(rows) for rows in batches(np.arange(19), 9)] == [9, 10]
-
-
-def test_two_rows_left_over_are_a_batch():
-    assert [len(rows) for rows in batches(np.arange(20), 9)] == [9, 9, 2]
-
-
-def test_batches_of_one_are_made_when_asked():
-    assert [len(rows) for rows in batches(np.arange(4), 1)] == [1, 1, 1, 1]
-
-
-def test_a_batch_larger_than_the_fold_is_the_fold():
-    assert [len(rows) for rows in batches(np.arange(7), 90)] == [7]
+@pytest.mark.parametrize(
+    ("n", "size", "lengths"),
+    [(19, 9, [9, 10]), (20, 9, [9, 9, 2]), (4, 1, [1, 1, 1, 1]), (7, 90, [7]), (1, 9, [1])],
+    ids=["a row left over joins", "two rows left over", "batches of one", "the whole fold", "a lone sample"],
+)
+def test_batches_have_these_lengths(n, size, lengths):
+    assert np.diff(batch_cuts(n, size)).tolist() == lengths
 
 
 def test_samples_have_a_label_each():

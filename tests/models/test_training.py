@@ -6,8 +6,9 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from models.build import build_model
+from models.compiled import CompiledModel
 from models.errors import ModelError, NonFiniteLoss, NotBuildable, OutOfMemory
 from models.heads import LOGIT
 from models.samples import Samples
@@ -150,18 +151,40 @@ def test_patches_that_are_not_finite_have_no_prediction(trainer, spec, adam, eas
 
 def test_an_output_that_overflows_is_told(trainer, spec, adam, easy):
     fitted = trainer.fit(spec, adam, ONCE, easy, None)
-    fitted.model.get_layer(LOGIT).bias.assign([np.inf])
+    fitted._compiled.model.get_layer(LOGIT).bias.assign([np.inf])
     with pytest.raises(NonFiniteLoss, match="output is not finite"):
         fitted.predict(easy.x)
 
 
-def test_exhausted_memory_in_a_step_is_told(spec, adam, easy, monkeypatch):
-    def exhausted(self, x, y):
-        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+class Exhausted:
+    """`CompiledModel.epoch`, out of memory the first few times."""
 
-    monkeypatch.setattr("models.compiled.CompiledModel.step", exhausted)
-    with pytest.raises(OutOfMemory, match="ran out of memory: OOM when allocating tensor"):
+    def __init__(self, times):
+        self.left, self.epoch = times, CompiledModel.epoch
+
+    def __get__(self, compiled, _):
+        def epoch(*args):
+            self.left -= 1
+            if self.left >= 0:
+                raise OutOfMemory("the device or machine ran out of memory")
+            return self.epoch(compiled, *args)
+
+        return epoch
+
+
+def test_exhausted_memory_in_an_epoch_is_told(spec, adam, easy, monkeypatch):
+    monkeypatch.setattr("models.compiled.CompiledModel.epoch", Exhausted(1))
+    with pytest.raises(OutOfMemory, match="ran out of memory"):
         Trainer().fit(spec, adam, ONCE, easy, None)
+
+
+def test_memory_that_other_networks_hold_does_not_decide_whether_one_fits(spec, adam, easy, monkeypatch):
+    """The first epoch runs out of memory while another network is kept, and fits without it."""
+    expected = Trainer().fit(spec, adam, ONCE, easy, None).history
+    trainer = Trainer()
+    trainer.fit(spec, OptimizerSpec("sgd", 0.1), ONCE, easy, None)
+    monkeypatch.setattr("models.compiled.CompiledModel.epoch", Exhausted(1))
+    assert trainer.fit(spec, adam, ONCE, easy, None).history == expected
 
 
 def test_a_network_trained_on_since_refuses_to_predict(trainer, spec, adam, easy):
@@ -187,55 +210,27 @@ def test_wrong_names_and_sizes_are_refused_before_training(trainer, spec, adam, 
         trainer.fit(spec, OptimizerSpec("rmsprop", 0.1), ONCE, easy, None)
 
 
-@pytest.fixture
-def untraced(monkeypatch):
-    """Epochs that train nothing, and so compile nothing."""
-    monkeypatch.setattr("models.training._run_epoch", lambda *epoch: 0.5)
-
-
-@pytest.mark.usefixtures("untraced")
-def test_folds_and_trials_of_one_structure_share_a_network(spec, adam, easy):
+def test_a_kept_network_of_another_size_gives_the_numbers_of_a_fresh_one(spec, adam, easy, more):
+    wide = Samples(np.pad(easy.x, ((0, 0), (2, 2), (2, 2), (0, 0))), easy.y)
     trainer = Trainer()
-    first = trainer.fit(spec, adam, ONCE, easy, None).model
-    second = trainer.fit(
-        replace(spec, head=(32,)), OptimizerSpec("adam", 1e-4), replace(ONCE, seed=9), easy, None
-    )
-    other = trainer.fit(spec, OptimizerSpec("sgd", 0.1), ONCE, easy, None)
-    assert second.model is first
-    assert other.model is not first
+    first = trainer.fit(replace(spec, input_shape=(9, 9, 2)), adam, ONCE, wide, None)
+    after = trainer.fit(spec, adam, ONCE, easy, more)
+    assert after._compiled is first._compiled
+    assert after.history == Trainer().fit(spec, adam, ONCE, easy, more).history
 
 
-@pytest.mark.usefixtures("untraced")
-def test_the_structure_used_longest_ago_is_dropped(spec, easy):
-    trainer = Trainer(kept=2)
-    models = [
-        trainer.fit(spec, OptimizerSpec(*optimizer), replace(ONCE, epochs=1), easy, None).model
-        for optimizer in (
-            ("adam", 0.1),
-            ("sgd", 0.1),
-            ("adam", 0.1),
-            ("sgd", 0.1, 0.9),
-            ("adam", 0.1),
-            ("sgd", 0.1),
-        )
-    ]
-    assert models[0] is models[2] is models[4]
-    assert models[1] is not models[5]
-
-
-def test_dropping_a_structure_harms_neither_the_precision_policy_nor_what_is_kept(spec, adam, easy, more):
-    trainer = Trainer(kept=2)
-    expected = trainer.fit(spec, adam, ONCE, easy, None).predict(more.x)
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        for momentum in (0.0, 0.9):
-            trainer.fit(spec, adam, ONCE, easy, None)
-            trainer.fit(spec, OptimizerSpec("sgd", 0.1, momentum), ONCE, easy, None)
-        assert keras.config.dtype_policy().name == "mixed_bfloat16"
-        np.testing.assert_array_equal(trainer.fit(spec, adam, ONCE, easy, None).predict(more.x), expected)
-    finally:
-        keras.config.set_dtype_policy(policy)
+def test_the_saved_network_keeps_weights_out_of_reach_as_they_were_drawn(adam):
+    """At 9 pixels, ResNet50 trains only the centres of nine kernels."""
+    spec, rng = ModelSpec("resnet50", (9, 9, 2)), np.random.default_rng(0)
+    samples = Samples(rng.normal(size=(6, 9, 9, 2)).astype(np.float32), np.arange(6, dtype=np.float32) % 2)
+    fitted = Trainer().fit(spec, adam, TrainingSpec(1, 6, 3), samples, None)
+    models = build_model(spec, 3), fitted.model
+    drawn, trained = (model.get_layer("conv5_block1_2_conv").kernel.numpy() for model in models)
+    outer = np.ones((3, 3), bool)
+    outer[1, 1] = False
+    np.testing.assert_array_equal(trained[outer], drawn[outer])
+    assert (trained[1, 1] != drawn[1, 1]).mean() > 0.99
+    assert fitted.dead_parameters == 9_437_184
 
 
 @pytest.mark.slow

@@ -1,0 +1,102 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from models.build import build_model, open_model
+from models.reach import Reach, is_plain_convolution
+from models.spec import ModelSpec
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    return Reach(open_model(ModelSpec("resnet50", (17, 17, 9))))
+
+
+@pytest.mark.parametrize(
+    ("side", "dead"),
+    [(9, 9_437_184), (13, 9_437_184), (17, 6_291_456), (31, 6_291_456), (33, 0)],
+)
+def test_the_weights_that_small_patches_leave_dead_in_resnet50(resnet, side, dead):
+    """Eight of nine taps of 3 kernels of 512 x 512, and below 17 pixels of 6 kernels of 256 x 256 more."""
+    assert resnet.dead_parameters((side, side)) == dead
+
+
+@pytest.mark.parametrize(("side", "count"), [(9, 9), (17, 3), (33, 0)])
+def test_the_convolutions_on_one_pixel_of_resnet50(resnet, side, count):
+    assert len(resnet.centred((side, side))) == count
+
+
+def _gradients(model, side, channels):
+    """Of the mean output, with everything random and the units linear, so that nothing else is zero."""
+    x = np.random.default_rng(0).normal(size=(4, side, side, channels)).astype(np.float32)
+    with tf.GradientTape() as tape:
+        value = tf.reduce_mean(model(x, training=False) ** 2)
+    return tape.gradient(value, model.trainable_variables)
+
+
+def _linear(shape, kernel=3, stride=1, padding="same", zeros=0):
+    patch = keras.Input(shape)
+    x = layers.ZeroPadding2D(zeros)(patch) if zeros else patch
+    x = layers.Conv2D(4, kernel, strides=stride, padding=padding)(x)
+    x = layers.Conv2D(3, 3, strides=2, padding="same")(x)
+    return keras.Model(patch, layers.GlobalAveragePooling2D()(x))
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"kernel": 5},
+        {"kernel": 7, "stride": 2, "padding": "valid", "zeros": 3},
+        {"kernel": 3, "stride": 3},
+        {"kernel": 4, "stride": 2},
+    ],
+    ids=str,
+)
+def test_dead_weights_are_those_whose_gradient_is_exactly_zero(side, options):
+    found = _gradients(_linear((side, side, 2), **options), side, 2)
+    zeros = sum(int((gradient.numpy() == 0).sum()) for gradient in found)
+    assert Reach(_linear((None, None, 2), **options)).dead_parameters((side, side)) == zeros
+
+
+@pytest.mark.parametrize("side", [1, 2, 5])
+def test_the_small_cnn_agrees_with_its_gradients_where_a_tap_is_dead(side):
+    spec = ModelSpec("small_cnn", (side, side, 3))
+    model = build_model(spec, 1)
+    kernels = [
+        np.abs(gradient.numpy()).max(axis=(2, 3))
+        for gradient in _gradients(model, side, 3)
+        if len(gradient.shape) == 4
+    ]
+    dead = Reach(open_model(spec)).dead_parameters((side, side))
+    assert any((taps == 0).any() for taps in kernels) == bool(dead)
+
+
+def test_a_height_and_a_width_are_told_apart():
+    reach = Reach(_linear((None, None, 2)))
+    assert reach.centred((1, 5)) == frozenset()
+    assert reach.dead_parameters((1, 5)) > 0
+
+
+def test_a_network_without_spatial_convolutions_reaches_everything():
+    patch = keras.Input((None, None, 2))
+    reach = Reach(keras.Model(patch, layers.Conv2D(3, 1)(patch)))
+    assert (reach.centred((1, 1)), reach.dead_parameters((1, 1))) == (frozenset(), 0)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Conv2D(4, 3, groups=2),
+        layers.Conv2D(4, 3, dilation_rate=2),
+        layers.Conv2D(4, 3, activation="relu"),
+        layers.DepthwiseConv2D(3),
+        layers.Dense(4),
+    ],
+    ids=["groups", "dilation", "activation", "depthwise", "dense"],
+)
+def test_other_layers_are_no_plain_convolutions(layer):
+    assert not is_plain_convolution(layer)

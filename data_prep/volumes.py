@@ -127,7 +127,7 @@ def _check_size(volume: Volume) -> None:
         volume.dtype.itemsize
     )
     size = volume.path.stat().st_size
-    if claimed > size * (_MAX_RATIO if volume.path.suffix == ".gz" else 1):
+    if claimed > size * (_MAX_RATIO if volume.path.suffix.lower() == ".gz" else 1):
         raise InputError(
             f"the file must hold the {claimed} bytes its header claims for shape {volume.grid.shape}, "
             f"but it is truncated or wrong: {size} bytes."

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.build import build_model, open_model
-from models.errors import OutOfMemory
+from models.errors import ModelError, OutOfMemory
 from models.heads import LOGIT
 from models.lowering import lower
 from models.optimizers import make_optimizer, reset_optimizer
@@ -105,7 +105,7 @@ class CompiledModel:
         Raises:
             OutOfMemory: A step did not fit.
         """
-        with out_of_memory_named():
+        with errors_named():
             return np.asarray(self._epoch(x, y, order, cuts).numpy(), np.float64)
 
     def logits(self, x: FloatArray) -> DoubleArray:
@@ -120,7 +120,7 @@ class CompiledModel:
         Raises:
             OutOfMemory: A chunk did not fit.
         """
-        with out_of_memory_named():
+        with errors_named():
             chunks = [self._infer(x[start : start + CHUNK]).numpy() for start in range(0, len(x), CHUNK)]
         return np.concatenate([np.empty(0), *chunks])
 
@@ -173,10 +173,18 @@ def _traced(function: Callable[..., tf.Tensor], signature: tuple[tf.TensorSpec, 
 
 
 @contextmanager
-def out_of_memory_named() -> Iterator[None]:
-    """Turn TensorFlow's and Python's exhausted memory into `OutOfMemory`."""
+def errors_named() -> Iterator[None]:
+    """Turn exhausted memory into `OutOfMemory`, and TensorFlow's other errors into `ModelError`.
+
+    Among the others is an operation without a deterministic kernel, or one that XLA cannot compile.
+    """
     try:
         yield
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-        detail = str(error).strip().partition("\n")[0]
-        raise OutOfMemory(f"the device or machine ran out of memory: {detail or 'no detail'}") from error
+        raise OutOfMemory(f"the device or machine ran out of memory: {_first_line(error)}") from error
+    except tf.errors.OpError as error:
+        raise ModelError(f"TensorFlow could not run the network: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or "no detail"

@@ -45,9 +45,8 @@ def thread_counts(cores: int, slots: int) -> tuple[int, int]:
     """
     share = max(1, cores // slots)
     # Operations on small patches are too small to be split, but gradients and updates of different weights
-    # run side by side: on 2 cores, 1 within and 2 beside took 65 ms a step of ResNet50, 2 and 2 took 85 ms,
-    # 2 and 1 took 100 ms, 1 and 1 took 95 ms (benchmarks/README.md). More cores were not at hand.
-    return max(1, share // 2), min(share, 2)
+    # run side by side (benchmarks/README.md, "Threads"). Measured with one and two cores a slot only.
+    return (1 if share == 2 else share), share
 
 
 def child_environment(threads: int, gpu: str | None, inter: int | None = None) -> dict[str, str]:

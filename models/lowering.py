@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from models.reach import is_plain_convolution
+from models.reach import is_plain_convolution, is_used_once
 
 
 class View(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type information
@@ -142,8 +142,10 @@ def lower(model: keras.Model, output: str, centred: Iterable[str]) -> Lowered:
         centred: Names of the convolutions that work on a map of one pixel (`models.reach`).
     """
     names = frozenset(centred)
+    # Lowering calls the layers that have no view once more, so this is looked up before.
+    viewed = frozenset(layer.name for layer in model.layers if is_used_once(layer))
     wanted = keras.Model(model.input, model.get_layer(output).output)
-    network = keras.models.clone_model(wanted, clone_function=_viewer(names))
+    network = keras.models.clone_model(wanted, clone_function=_viewer(names, viewed))
     centres = tuple(layer for layer in network.layers if isinstance(layer, CentreConvolution))
     dead = {id(view.stock.kernel) for view in centres}
     return Lowered(
@@ -155,8 +157,12 @@ def lower(model: keras.Model, output: str, centred: Iterable[str]) -> Lowered:
     )
 
 
-def _viewer(centred: frozenset[str]) -> Callable[[keras.layers.Layer], keras.layers.Layer]:
+def _viewer(
+    centred: frozenset[str], viewed: frozenset[str]
+) -> Callable[[keras.layers.Layer], keras.layers.Layer]:
     def view(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if layer.name not in viewed:
+            return layer
         if layer.name in centred:
             return CentreConvolution(layer)
         if is_plain_convolution(layer) and layer.kernel_size == (1, 1):
@@ -170,7 +176,7 @@ def _viewer(centred: frozenset[str]) -> Callable[[keras.layers.Layer], keras.lay
 
 def _is_plain_batch_norm(layer: keras.layers.Layer) -> bool:
     return (
-        isinstance(layer, keras.layers.BatchNormalization)
+        type(layer) is keras.layers.BatchNormalization
         and layer.scale
         and layer.center
         and not layer.synchronized

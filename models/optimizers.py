@@ -35,7 +35,10 @@ class _OneReplica:
 
 @keras.saving.register_keras_serializable(package="radsearch")
 class FusedAdam(_OneReplica, keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no type information
-    """`keras.optimizers.Adam`, AMSGrad included, by fused kernels."""
+    """`keras.optimizers.Adam`, AMSGrad included, by fused kernels.
+
+    XLA has no such kernel for AMSGrad: compile a model that uses it with `jit_compile=False`.
+    """
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: Any) -> None:
         """Update one weight and its moments in place."""

@@ -25,6 +25,11 @@ def is_plain_convolution(layer: keras.layers.Layer) -> bool:
     )
 
 
+def is_used_once(layer: keras.layers.Layer) -> bool:
+    """Whether a layer stands at one place of its network only, so that it has one input size."""
+    return len(layer._inbound_nodes) == 1
+
+
 class Reach:
     """What patches of any size reach in one network.
 
@@ -35,7 +40,9 @@ class Reach:
     def __init__(self, model: keras.Model) -> None:
         self._channels = model.input.shape[-1]
         self._spatial = [
-            layer for layer in model.layers if is_plain_convolution(layer) and max(layer.kernel_size) > 1
+            layer
+            for layer in model.layers
+            if is_plain_convolution(layer) and max(layer.kernel_size) > 1 and is_used_once(layer)
         ]
         self._maps = keras.Model(
             model.input, [_unpadded(layer)[0] for layer in self._spatial] or model.output
@@ -48,7 +55,9 @@ class Reach:
             layer.name
             for layer, side in zip(self._spatial, self._sides(size), strict=True)
             if side == (1, 1)
+            and _unpadded(layer)[1] == [(0, 0), (0, 0)]
             and layer.strides == (1, 1)
+            and _is_free(layer)
             and layer.padding == "same"
             and all(k % 2 for k in layer.kernel_size)
         )
@@ -71,6 +80,11 @@ class Reach:
             shapes = shapes if isinstance(shapes, list) else [shapes]
             self._known[size] = [(shape[1], shape[2]) for shape in shapes]
         return self._known[size]
+
+
+def _is_free(layer: keras.layers.Conv2D) -> bool:
+    """Whether gradients alone move the kernel: nothing else reaches its outer taps."""
+    return layer.trainable and layer.kernel_constraint is None and layer.kernel_regularizer is None
 
 
 def _reached(size: int, kernel: int, stride: int, pad: tuple[int, int]) -> npt.NDArray[np.bool_]:

@@ -147,10 +147,9 @@ class Trainer:
         try:
             return self._run(job)
         except OutOfMemory:
-            if len(self._warm) < 2:
+            # What other structures hold must not decide whether this one fits.
+            if not self._warm.release(job.model, job.optimizer):
                 raise
-        # What other structures hold must not decide whether this one fits.
-        self._warm.clear()
         return self._run(job)
 
     def _run(self, job: _Job) -> Fitted:

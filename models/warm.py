@@ -6,11 +6,14 @@ import gc
 import math
 
 import keras
+import tensorflow as tf
 
-from models.compiled import CompiledModel, out_of_memory_named
+from models.compiled import CompiledModel, errors_named
 from models.optimizers import structure_of
 from models.runtime import resident_mb
 from models.spec import ComputeSpec, ModelSpec, OptimizerSpec
+
+KEPT_ON_GPU = 2
 
 Structure = tuple[str, int, tuple[int, ...] | None, tuple[str, bool]]
 
@@ -25,7 +28,7 @@ class WarmNetworks:
     Args:
         compute: Precision and compiler of every network.
         memory_mb: Resident memory of this process past which the network used longest ago is dropped before
-            another is made; one is always kept.
+            another is made; one is always kept, and on a GPU at most `KEPT_ON_GPU`.
     """
 
     def __init__(self, compute: ComputeSpec, memory_mb: float = math.inf) -> None:
@@ -42,31 +45,41 @@ class WarmNetworks:
             NotBuildable: The network does not take patches of this size.
             OutOfMemory: The device or machine has too little memory.
         """
-        with out_of_memory_named():
+        with errors_named():
             compiled = self._found(model, optimizer) or self._made(model, optimizer)
             compiled.reset(optimizer, seed)
         return compiled
 
-    def clear(self) -> None:
-        """Drop every network."""
+    def release(self, model: ModelSpec, optimizer: OptimizerSpec) -> bool:
+        """Drop every network; whether others were kept than one for this model and optimizer."""
+        others = [place for place, _ in enumerate(self._kept) if not self._fits(place, model, optimizer)]
         self._kept.clear()
         _forget()
+        return bool(others)
 
     def _found(self, model: ModelSpec, optimizer: OptimizerSpec) -> CompiledModel | None:
-        structure = _structure(model, optimizer)
-        for place, (known, compiled) in enumerate(self._kept):
-            if known == structure and compiled.takes(model.input_shape[:2]):
+        for place, (_, compiled) in enumerate(self._kept):
+            if self._fits(place, model, optimizer):
                 self._kept.append(self._kept.pop(place))
                 return compiled
         return None
 
+    def _fits(self, place: int, model: ModelSpec, optimizer: OptimizerSpec) -> bool:
+        structure, compiled = self._kept[place]
+        return structure == _structure(model, optimizer) and compiled.takes(model.input_shape[:2])
+
     def _made(self, model: ModelSpec, optimizer: OptimizerSpec) -> CompiledModel:
-        while self._kept and resident_mb() > self._memory_mb:
+        while self._is_full():
             del self._kept[0]
             _forget()
         compiled = CompiledModel(model, optimizer, self._compute.xla)
         self._kept.append((_structure(model, optimizer), compiled))
         return compiled
+
+    def _is_full(self) -> bool:
+        """Of a GPU's memory only its own networks are known, not how much other slots want: few are kept."""
+        on_gpu = bool(tf.config.list_physical_devices("GPU")) and len(self._kept) >= KEPT_ON_GPU
+        return bool(self._kept) and (on_gpu or resident_mb() > self._memory_mb)
 
 
 def _structure(model: ModelSpec, optimizer: OptimizerSpec) -> Structure:

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from models.build import build_model
-from models.compiled import CHUNK, CompiledModel, out_of_memory_named
+from models.compiled import CHUNK, CompiledModel, errors_named
 from models.curves import probability
-from models.errors import OutOfMemory
+from models.errors import ModelError, OutOfMemory
 from models.spec import ModelSpec, OptimizerSpec
 
 RATE = OptimizerSpec("adam", 1e-3)
@@ -166,9 +166,17 @@ def test_exhausted_memory_has_one_name_and_one_line(cause):
         pytest.raises(
             OutOfMemory, match=r"^the device or machine ran out of memory: (no detail|OOM when allocating)$"
         ),
-        out_of_memory_named(),
+        errors_named(),
     ):
         raise cause
+
+
+def test_what_tensorflow_cannot_run_is_a_failure_with_one_line():
+    with (
+        pytest.raises(ModelError, match=r"^TensorFlow could not run the network: no such kernel$"),
+        errors_named(),
+    ):
+        raise tf.errors.UnimplementedError(None, None, "no such kernel\nmore lines")
 
 
 def test_a_weight_that_is_not_a_number_is_found_though_the_output_is(spec):

@@ -90,3 +90,10 @@ def test_children_of_one_machine_never_compute_with_more_threads_than_cores(slot
     assert intra >= 1
     assert inter >= 1
     assert intra * slots <= max(8, slots)
+
+
+@pytest.mark.parametrize(
+    ("cores", "slots", "counts"), [(2, 1, (1, 2)), (2, 2, (1, 1)), (1, 3, (1, 1)), (8, 4, (1, 2))]
+)
+def test_one_or_two_cores_a_slot_have_the_counts_that_were_fastest(cores, slots, counts):
+    assert thread_counts(cores, slots) == counts

@@ -73,6 +73,16 @@ def test_steps_bring_a_lowered_network_to_the_same_weights_and_statistics(side, 
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5, err_msg=theirs.path)
 
 
+def test_a_layer_at_two_places_is_run_as_it_is():
+    patch = keras.Input((None, None, 4))
+    shared, norm = layers.Conv2D(4, 1), layers.BatchNormalization()
+    x = norm(shared(norm(shared(patch))))
+    model = keras.Model(patch, layers.GlobalAveragePooling2D(name="out")(x))
+    lowered = lower(model, "out", ())
+    assert not any(isinstance(layer, View) for layer in lowered.network.layers)
+    np.testing.assert_allclose(lowered.network(_batch(3, 5)), model(_batch(3, 5)), rtol=1e-5)
+
+
 @pytest.mark.parametrize(("side", "kinds"), [(8, 2 + 2), (1, 2 + 2 + 1)])
 def test_what_has_a_view(side, kinds):
     _, lowered = _pair(side)

@@ -75,6 +75,33 @@ def test_the_small_cnn_agrees_with_its_gradients_where_a_tap_is_dead(side):
     assert any((taps == 0).any() for taps in kernels) == bool(dead)
 
 
+def test_padding_by_a_layer_before_gives_outer_taps_a_pixel():
+    padded = Reach(_linear((None, None, 2), zeros=1))
+    assert padded.centred((1, 1)) == frozenset()
+    assert padded.dead_parameters((1, 1)) == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"trainable": False}, {"kernel_constraint": "max_norm"}, {"kernel_regularizer": "l2"}],
+    ids=str,
+)
+def test_a_kernel_that_more_than_gradients_may_move_is_not_centred(options):
+    patch = keras.Input((None, None, 2))
+    free, bound = (
+        layers.Conv2D(3, 3, padding="same", name="free"),
+        layers.Conv2D(3, 3, padding="same", **options),
+    )
+    assert Reach(keras.Model(patch, bound(free(patch)))).centred((1, 1)) == {"free"}
+
+
+def test_a_convolution_used_at_two_places_is_left_alone():
+    patch = keras.Input((None, None, 2))
+    shared = layers.Conv2D(2, 3, padding="same")
+    reach = Reach(keras.Model(patch, shared(layers.MaxPooling2D(2, padding="same")(shared(patch)))))
+    assert (reach.centred((1, 1)), reach.dead_parameters((1, 1))) == (frozenset(), 0)
+
+
 def test_a_height_and_a_width_are_told_apart():
     reach = Reach(_linear((None, None, 2)))
     assert reach.centred((1, 5)) == frozenset()

@@ -187,6 +187,21 @@ def test_memory_that_other_networks_hold_does_not_decide_whether_one_fits(spec, 
     assert trainer.fit(spec, adam, ONCE, easy, None).history == expected
 
 
+def test_memory_for_the_making_of_a_network_is_found_too(spec, adam, easy, monkeypatch):
+    trainer = Trainer()
+    trainer.fit(spec, OptimizerSpec("sgd", 0.1), ONCE, easy, None)
+    made = []
+
+    def make(*args):
+        made.append(args)
+        if len(made) == 1:
+            raise MemoryError
+        return CompiledModel(*args)
+
+    monkeypatch.setattr("models.warm.CompiledModel", make)
+    assert np.isfinite(trainer.fit(spec, adam, ONCE, easy, None).history["loss"]).all()
+
+
 def test_a_network_trained_on_since_refuses_to_predict(trainer, spec, adam, easy):
     fitted = trainer.fit(spec, adam, ONCE, easy, None)
     trainer.fit(spec, adam, ONCE, easy, None)

@@ -4,7 +4,7 @@ import pytest
 
 from models.errors import OutOfMemory
 from models.spec import ComputeSpec, ModelSpec, OptimizerSpec
-from models.warm import WarmNetworks
+from models.warm import KEPT_ON_GPU, WarmNetworks
 
 SPEC, ADAM = ModelSpec("small_cnn", (5, 5, 2), head=(32,)), OptimizerSpec("adam", 0.1)
 SGD = OptimizerSpec("sgd", 0.1)
@@ -73,3 +73,11 @@ def test_memory_exhausted_by_the_making_is_named(monkeypatch):
     monkeypatch.setattr("models.warm.CompiledModel", exhausted)
     with pytest.raises(OutOfMemory, match="ran out of memory"):
         WarmNetworks(ComputeSpec()).ready(SPEC, ADAM, 0)
+
+
+def test_a_gpu_keeps_few_networks_whatever_the_main_memory(monkeypatch):
+    monkeypatch.setattr("models.warm.tf.config.list_physical_devices", lambda kind: ["gpu"])
+    warm = WarmNetworks(ComputeSpec())
+    for optimizer in (ADAM, SGD, OptimizerSpec("sgd", 0.1, 0.9)):
+        warm.ready(SPEC, optimizer, 0)
+    assert len(warm) == KEPT_ON_GPU

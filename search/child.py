@@ -7,10 +7,13 @@ Started by `search.child_process` as `python -P -m search.child SOCKET PARENT`.
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import signal
 import socket
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from data_prep.problems import InputError
@@ -55,18 +58,43 @@ def _serve(channel: Channel) -> None:
     from models.training import Trainer
     from search.fold import run_fold
 
-    configure()
-    trainer = Trainer()
+    try:
+        configure(study.training.compute)
+    except ModelError as error:
+        channel.send({"kind": "input", "problems": [f"training.{error}"]})
+        return
+    memory_mb = setup.get("memory_mb")
+    trainer = Trainer(study.training.compute, math.inf if memory_mb is None else memory_mb)
     while (request := channel.receive()) is not None:
         config = TrialConfig(request["settings"], request["seed"])
+        channel.send({"kind": "started"})
+        report = _reporter(channel, request["seconds_left"], study.training.epochs)
         try:
-            result = run_fold(material, study, config, request["split"], trainer, channel.send)
+            result = run_fold(material, study, config, request["split"], trainer, report)
+        except OverTimeError as error:
+            channel.send(_failure("over time", error))
         except OutOfMemory as error:
             channel.send(_failure("out of memory", error))
         except ModelError as error:
             channel.send(_failure("failed", error))
         else:
             channel.send({"kind": "fold", "result": result.to_json()})
+
+
+class OverTimeError(Exception):
+    """The trial's time is up."""
+
+
+def _reporter(channel: Channel, seconds: float | None, epochs: int) -> Callable[[Message], None]:
+    """Sends the epochs of a fold, and ends the fold at the first one after so many seconds, but the last."""
+    deadline = math.inf if seconds is None else time.monotonic() + seconds
+
+    def report(message: Message) -> None:
+        if time.monotonic() > deadline and message["epoch"] < epochs:
+            raise OverTimeError(f"the fold may take {seconds} s")
+        channel.send(message)
+
+    return report
 
 
 def _failure(cause: str, error: Exception) -> Message:

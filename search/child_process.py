@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,11 +18,20 @@ from data_prep.problems import InputError
 from models.device import child_environment
 from search.channel import Channel, ChannelClosedError, Message
 from search.errors import TrialFailedError
+from search.limits import TrialLimit
 from search.placement import Placement
 from search.records import FoldResult, TrialConfig
 
 POLL_SECONDS = 0.2
+GRACE_SECONDS = 3.0  # for an epoch to end by itself: a new child costs about 10 s and traces anew
+NO_LIMIT = TrialLimit(math.inf, 0.0)
+WARM_SHARE = 0.5  # of the memory at which a child is worn out, for networks that it keeps compiled
 FOLDS_PER_CHILD = 200  # each fit leaves some memory behind in TensorFlow (keras#17458)
+
+
+def child_command(descriptor: int) -> list[str]:
+    """How a child that talks over an inherited socket is started; `-P` keeps a user's modules out."""
+    return [sys.executable, "-P", "-m", "search.child", str(descriptor), str(os.getpid())]
 
 
 class Child:
@@ -44,13 +55,21 @@ class Child:
         """The child's process number while it lives."""
         return self._process.pid if self._process else None
 
-    def run_fold(self, config: TrialConfig, split: int, on_epoch: Callable[[Message], None]) -> FoldResult:
+    def run_fold(
+        self,
+        config: TrialConfig,
+        split: int,
+        on_epoch: Callable[[Message], None],
+        limit: TrialLimit = NO_LIMIT,
+    ) -> FoldResult:
         """Train and score one fold.
 
         Args:
             config: The trial.
             split: Which split of the fold table.
             on_epoch: Called with each epoch's numbers.
+            limit: How long the trial may take. A child that does not end the fold by itself in
+                `GRACE_SECONDS` after that, in a long epoch, is killed.
 
         Raises:
             TrialFailedError: The fold did not finish, with its cause.
@@ -58,19 +77,21 @@ class Child:
         """
         try:
             channel = self._connected()
-            channel.send({"settings": dict(config.settings), "seed": config.seed, "split": split})
-            reply = self._wait(channel, on_epoch)
+            request = {"settings": dict(config.settings), "seed": config.seed, "split": split}
+            seconds_left = limit.left if math.isfinite(limit.left) else None
+            channel.send(request | {"seconds_left": seconds_left})
+            reply = self._wait(channel, on_epoch, limit)
         except ChannelClosedError as error:
             raise self._lost() from error
         if reply["kind"] == "input":
             self.close()
             raise InputError(reply["problems"])
+        self._folds += 1
         if reply["kind"] == "failure":
-            if reply["cause"] == "out of memory":
+            if reply["cause"] == "out of memory" or self._folds >= FOLDS_PER_CHILD:
                 self.close()
             raise TrialFailedError(reply["cause"], reply["message"])
         fold = FoldResult.from_json(reply["result"])
-        self._folds += 1
         if self._folds >= FOLDS_PER_CHILD or fold.memory_mb > self._place.memory_mb:
             self.close()
         return fold
@@ -94,9 +115,9 @@ class Child:
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "search.child", str(theirs.fileno()), str(os.getpid())],
+                child_command(theirs.fileno()),
                 pass_fds=[theirs.fileno()],
-                env=environment | child_environment(self._place.threads, self._place.gpu),
+                env=environment | child_environment(self._place.threads, self._place.gpu, self._place.inter),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -104,21 +125,32 @@ class Child:
             )
         theirs.close()
         self._channel = Channel(ours)
-        self._channel.send(self._setup)
+        worn = self._place.memory_mb
+        self._channel.send({**self._setup, "memory_mb": WARM_SHARE * worn if math.isfinite(worn) else None})
         return self._channel
 
-    def _wait(self, channel: Channel, on_epoch: Callable[[Message], None]) -> Message:
+    def _wait(self, channel: Channel, on_epoch: Callable[[Message], None], limit: TrialLimit) -> Message:
         """The reply that ends the fold; epochs are passed on as they come."""
+        began = math.inf  # the time that a new child takes to get ready is not the trial's
         while True:
             if self._stop.is_set():
                 self.close()
                 raise TrialFailedError("interrupted", "the study was stopped")
+            took = time.monotonic() - began
+            if took > limit.left + GRACE_SECONDS:
+                self.close()
+                raise limit.passed(took)
             message = channel.receive(POLL_SECONDS)
             if message is None:
                 continue
-            if message["kind"] != "epoch":
+            if message["kind"] == "started":
+                began = time.monotonic()
+            elif message["kind"] == "epoch":
+                on_epoch(message)
+            elif message.get("cause") == "over time":
+                raise limit.passed(time.monotonic() - began)
+            else:
                 return message
-            on_epoch(message)
 
     def _lost(self) -> TrialFailedError:
         """How the child died: its exit code or signal, and as details the end of its log."""

@@ -9,6 +9,7 @@ import optuna
 from optuna.trial import TrialState
 
 from search.booking import counts, place_in_line
+from search.limits import StudyLimit
 from search.storage import make_sampler
 from search.study_file import SearchSection
 
@@ -23,17 +24,18 @@ class Claims:
     Args:
         search: How many trials, which sampler, which seed.
         slots: How many slots of this process ask.
+        limit: Refuses trials for which no time is left; None for no limit.
 
     Attributes:
         lock: Held while trials are counted; hold it to keep them from being counted half-way.
     """
 
-    def __init__(self, search: SearchSection, slots: int) -> None:
-        self._search, self._slots = search, slots
+    def __init__(self, search: SearchSection, slots: int, limit: StudyLimit | None = None) -> None:
+        self._search, self._slots, self._limit = search, slots, limit
         self.lock = threading.Lock()
 
     def __call__(self, study: optuna.Study) -> optuna.Trial | None:
-        """The next trial: one that waits, else a new one; None when enough were handed out.
+        """The next trial: one that waits, else a new one; None when enough were handed out or time is short.
 
         A lost trial's copy is owed even then: it is one of those that were asked for.
 
@@ -46,6 +48,8 @@ class Claims:
                 trial.state == TrialState.WAITING and "retry_of" in trial.user_attrs for trial in trials
             )
             if not owed and sum(map(counts, trials)) >= self._search.trials:
+                return None
+            if self._limit is not None and not self._limit.allows(trials):
                 return None
             seed = trial_seed(self._search.seed, place_in_line(trials))
             study.sampler = make_sampler(self._search, self._slots, seed)

@@ -149,7 +149,10 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--cohort", metavar="DIR", help="instead of the file's cohort")
     parser.add_argument("--trials", type=int, metavar="N", help="trials in all, earlier starts included")
     parser.add_argument(
-        "--timeout", type=_seconds, metavar="S", help="stop after S seconds; continue with the same call"
+        "--timeout",
+        type=_seconds,
+        metavar="S",
+        help="stop after S seconds, starting no trial that would take longer; the same call continues",
     )
     parser.add_argument("--workers", type=int, metavar="N", help="slots (default: one a GPU, or one)")
     parser.add_argument("--gpus", metavar="0,1", help="GPUs to use (default: all)")

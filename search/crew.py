@@ -24,10 +24,12 @@ class Stop:
     Attributes:
         event: Set when no further fold shall be finished.
         signalled: The signal that asked for it, if one did.
+        short_of_time: Whether a trial was not started because the time left is too short for it.
     """
 
     event: threading.Event = field(default_factory=threading.Event)
     signalled: int | None = None
+    short_of_time: bool = False
 
     def set(self, number: int | None = None) -> None:
         """Ask for the end."""

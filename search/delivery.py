@@ -17,7 +17,8 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 IDLE_PAUSE = 5.0
 READ_AHEAD = 500
-METRICS_AT_ONCE = 1000
+JOINED = ("metrics", "tags")  # MLflow takes both in one request
+METRICS_AT_ONCE = 900  # of the 1000 items of a request; 100 are left for tags
 
 
 class Rejected(Exception):  # noqa: N818 - a verdict on one event, not a failure of the courier
@@ -32,7 +33,7 @@ class Sink(Protocol):
     """A destination of events."""
 
     def deliver(self, events: Sequence[Event]) -> None:
-        """Deliver one event, or several of `op` "metrics" with one key. Twice must do no more than once.
+        """Deliver one event, or several of the ops `JOINED` with one key. Twice must do no more than once.
 
         Raises:
             Rejected: See the class.
@@ -61,16 +62,16 @@ class Courier(threading.Thread):
         self._down_since: float | None = None
         self._pause = FIRST_PAUSE
 
-    def append(self, event: Mapping[str, Any]) -> None:
-        """Spool one event and return; see `SpoolFile.append` for what is raised.
+    def append(self, *events: Mapping[str, Any]) -> None:
+        """Spool events and return; see `SpoolFile.append` for what is raised.
 
         Raises:
             ValueError: The courier was stopped.
         """
         with self._changed:
             if self._stopped:
-                raise ValueError(f"an event must come before the end, but got {event.get('op')!r} after it")
-            self._own.append(event)
+                raise ValueError(f"an event must come before the end, but got {events[0]['op']!r} after it")
+            self._own.append(*events)
             self._changed.notify_all()
 
     def flush(self, timeout: float) -> int:
@@ -195,7 +196,7 @@ class Courier(threading.Thread):
 
 
 def _groups(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-    """Runs of metric events of one key go together, up to the most metrics that one request takes."""
+    """Runs of metrics and tags of one key go together, up to the most metrics that one request takes."""
     group: list[Entry] = []
     for entry in entries:
         if group and not _joins(group, entry):
@@ -208,6 +209,6 @@ def _groups(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
 
 def _joins(group: Sequence[Entry], entry: Entry) -> bool:
     first, event = group[0].event, entry.event
-    if (first.get("op"), first.get("key")) != ("metrics", event.get("key")) or event.get("op") != "metrics":
+    if first.get("op") not in JOINED or event.get("op") not in JOINED or first.get("key") != event.get("key"):
         return False
     return sum(len(other.event.get("metrics", ())) for other in (*group, entry)) <= METRICS_AT_ONCE

@@ -26,11 +26,13 @@ class Ending:
     constraint: str | None = None
 
 
-# Out of memory is told as PRUNED: TPE never reads a failed trial, and would propose the same region again.
+# What a trial costs too much of, memory or time, is told as PRUNED: TPE never reads a failed trial, and would
+# propose the same region again.
 ENDINGS: dict[str, Ending] = {
     "complete": Ending("complete", "COMPLETE", "FINISHED"),
     "pruned": Ending("pruned", "PRUNED", "KILLED"),
     "out of memory": Ending("out of memory", "PRUNED", "KILLED", constraint="oom"),
+    "over time": Ending("over time", "PRUNED", "KILLED", constraint="over_time"),
     "failed": Ending("failed", "FAIL", "FAILED"),
     "child lost": Ending("child lost", "FAIL", "FAILED", retry=True),
     "owner lost": Ending("owner lost", "FAIL", "FAILED", retry=True),

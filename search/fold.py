@@ -87,6 +87,7 @@ def run_fold(
         seconds=time.monotonic() - started,
         parameters=fitted.parameters,
         trainable_parameters=fitted.trainable_parameters,
+        dead_parameters=fitted.dead_parameters,
         device=device_name(),
         memory_mb=peak_memory_mb(),
     )

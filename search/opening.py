@@ -17,7 +17,7 @@ from search.material import Material
 from search.metrics import DIRECTIONS
 from search.space import Choice, Range, read_space
 from search.storage import make_pruner
-from search.study_file import Study
+from search.study_file import Study, TrainingSection
 from search.suggest import stored_names
 
 HASHES = ("cohort.patches", "cohort.labels", "folds.hash")
@@ -84,6 +84,8 @@ def _flat(section: str, table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_identity(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Report settings that differ; data hashes only where no setting explains their difference."""
+    # A setting that is younger than the study had its default's effect.
+    before = {**_flat("training", TrainingSection().model_dump(mode="json")), **before}
     changed = [key for key in now if json.dumps(before.get(key)) != json.dumps(now[key])]
     settings = [key for key in changed if key not in HASHES]
     problems = Problems()

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
+from PIL.Image import Image
 
-from search.figures import confusion_figure, heldout_figure, roc_figure, save_figure
+from search.contact_sheet import heldout_sheet
+from search.figures import confusion_figure, roc_figure, save_figure
 from search.material import Material
 from search.records import FoldResult
 
@@ -33,7 +36,7 @@ def draw_trial(material: Material, folds: Sequence[FoldResult], folder: Path, nu
     predicted = np.concatenate([fold.scores.predicted for fold in folds])
     split = np.concatenate([np.full(len(fold.rows), fold.split) for fold in folds])
     sequence, patches = _shown(material)
-    figures = {
+    figures: dict[str, tuple[str, Figure | Image]] = {
         "ROC curve": ("roc.png", roc_figure(label, probability, split, f"Trial {number}: ROC curve")),
         "Confusion matrix": (
             "confusion.png",
@@ -41,7 +44,7 @@ def draw_trial(material: Material, folds: Sequence[FoldResult], folder: Path, nu
         ),
         "Held-out biopsies": (
             "held_out.png",
-            heldout_figure(
+            heldout_sheet(
                 patches[rows],
                 label,
                 probability,

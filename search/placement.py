@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.problems import InputError
-from models.device import visible_gpus
+from models.device import thread_counts, visible_gpus
 
 MEMORY_SHARE = (
     0.7  # of the machine's memory, for all children together; owners and the page cache want the rest
@@ -20,14 +20,16 @@ class Placement:
     """Where one slot's child runs.
 
     Attributes:
-        threads: How many threads it computes with.
+        threads: How many threads it computes an operation with.
         gpu: Its GPU, by UUID or index; None for the CPU.
         memory_mb: Resident memory past which it is replaced by a fresh one after a fold.
+        inter: How many operations it computes at the same time; None for as many as `threads`.
     """
 
     threads: int
     gpu: str | None
     memory_mb: float = math.inf
+    inter: int | None = None
 
 
 def place(workers: int | None = None, gpus: str | None = None) -> tuple[Placement, ...]:
@@ -44,8 +46,9 @@ def place(workers: int | None = None, gpus: str | None = None) -> tuple[Placemen
         raise InputError(f"--workers: at least 1 is needed, but got {workers}")
     chosen = _chosen(gpus, visible_gpus())
     slots = workers or max(1, len(chosen))
-    threads, limit = max(1, cores() // slots), MEMORY_SHARE * memory_mb() / slots
-    return tuple(Placement(threads, chosen[i % len(chosen)] if chosen else None, limit) for i in range(slots))
+    (threads, inter), limit = thread_counts(cores(), slots), MEMORY_SHARE * memory_mb() / slots
+    gpu_of = [chosen[index % len(chosen)] if chosen else None for index in range(slots)]
+    return tuple(Placement(threads, gpu, limit, inter) for gpu in gpu_of)
 
 
 def cores() -> int:

@@ -51,6 +51,7 @@ class TrialPublisher:
     ) -> None:
         self._study, self._material, self._tracker, self._store = study, material, tracker, store
         self._pictures: dict[int, Mapping[str, str]] = {}  # of trials that have pictures and no note yet
+        self._running: dict[int, int] = {}  # the fold of each trial that has started and not ended
 
     def study_started(self, source: str | None) -> None:
         """Open the study's run, or open it again; `source` is the study file as written."""
@@ -76,6 +77,7 @@ class TrialPublisher:
 
     def fold_started(self, key: int, split: int) -> None:
         """Open the run of one fold."""
+        self._running[key] = split
         tags = {**self._tags("fold"), "trial": str(key), "fold": str(split)}
         self._tracker.start_run(
             fold_key(key, split), f"trial {key} fold {split}", tags, {}, parent=trial_key(key)
@@ -84,9 +86,9 @@ class TrialPublisher:
     def fold_done(self, key: int, fold: FoldResult) -> None:
         """Log a fold's curves and metrics, and end its run."""
         run = fold_key(key, fold.split)
+        self._running.pop(key, None)
         self._tracker.set_tags(run, {"device": fold.device})
-        for step, epoch in enumerate(_by_epoch(fold.curves), start=1):
-            self._tracker.log_metrics(run, epoch, step)
+        self._tracker.log_curves(run, _by_epoch(fold.curves))
         self._tracker.log_metrics(run, _fold_summary(fold))
         self._tracker.end_run(run, "FINISHED")
 
@@ -109,9 +111,8 @@ class TrialPublisher:
     ) -> None:
         """Log the trial's metrics and out-of-fold table, end its run, and write its note."""
         run = trial_key(key)
-        open_fold = set(range(len(self._material.folds.splits()))) - {fold.split for fold in folds}
-        if ending.state != "COMPLETE" and open_fold:
-            self._tracker.end_run(fold_key(key, min(open_fold)), ending.run_status)
+        if key in self._running:
+            self._tracker.end_run(fold_key(key, self._running.pop(key)), ending.run_status)
         error = "" if ending.cause == "interrupted" else message
         self._tracker.set_tags(run, {"ending": ending.cause, "error": error})
         if folds and not ending.retry:
@@ -162,6 +163,7 @@ def trial_summary(folds: Sequence[FoldResult]) -> dict[str, float]:
         "seconds": sum(fold.seconds for fold in folds),
         "parameters": float(folds[0].parameters),
         "trainable_parameters": float(folds[0].trainable_parameters),
+        "dead_parameters": float(folds[0].dead_parameters),
     }
 
 

@@ -53,6 +53,7 @@ class FoldResult:
         trainable_parameters: Those that an optimizer moves.
         device: Where it ran.
         memory_mb: Peak resident memory of the child so far.
+        dead_parameters: Trainable ones that no patch of this radius reaches: no gradient ever moves them.
     """
 
     split: int
@@ -71,6 +72,7 @@ class FoldResult:
     trainable_parameters: int
     device: str
     memory_mb: float
+    dead_parameters: int = 0
 
     @property
     def scores(self) -> Scores:

@@ -64,6 +64,7 @@ def _trial_record(trial: FrozenTrial, run_ids: RunIds) -> dict[str, Any]:
         "seconds": sum(fold.seconds for fold in folds),
         "parameters": _of_first(folds, "parameters"),
         "trainable_parameters": _of_first(folds, "trainable_parameters"),
+        "dead_parameters": _of_first(folds, "dead_parameters"),
         "mlflow_run_id": run_ids.get(trial_key(key_of(trial))),
         "retry_of": trial.user_attrs.get("retry_of"),
         "error": trial.user_attrs.get("error"),

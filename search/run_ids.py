@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-from search.spool import read_json, write_json
+from typing import BinaryIO
 
 EXPERIMENT = ""
 
@@ -18,7 +18,9 @@ EXPERIMENT = ""
 class RunIds:
     """Run ids by key, for one experiment in one store.
 
-    Kept in `runs.json`, read anew whenever another process replaced it. Reading needs no MLflow.
+    Kept in `runs.json`: lines of JSON, each `{store: {key: run id}}`, appended only, so that the cost of a
+    note does not grow with their number; a later line wins. Read on from where it was left whenever the file
+    has grown. Reading needs no MLflow.
 
     Args:
         folder: The study's spool folder.
@@ -30,20 +32,15 @@ class RunIds:
         self._path = folder / "runs.json"
         self._lock = folder / "runs.lock"
         self._target = hashlib.sha256(f"{uri}\n{experiment}".encode()).hexdigest()[:16]
-        self._stamp: tuple[int, int] | None = None
+        self._reading = threading.Lock()
+        self._file = self._size = self._offset = 0
         self._known: dict[str, str] = {}
 
     def get(self, key: str) -> str | None:
         """The run of `key`, None while there is none (the empty key is the experiment's own id)."""
-        try:
-            status = self._path.stat()
-        except FileNotFoundError:
-            return None
-        stamp = (status.st_ino, status.st_mtime_ns)
-        if stamp != self._stamp:
-            self._known = self._load().get(self._target, {})
-            self._stamp = stamp
-        return self._known.get(key)
+        with self._reading:
+            self._catch_up()
+            return self._known.get(key)
 
     @contextmanager
     def locked(self) -> Iterator[Callable[[str, str], None]]:
@@ -57,9 +54,36 @@ class RunIds:
             os.close(descriptor)
 
     def _note(self, key: str, run_id: str) -> None:
-        targets = self._load()
-        targets[self._target] = targets.get(self._target, {}) | {key: run_id}
-        write_json(self._path, targets)
+        if self.get(key) != run_id:
+            line = json.dumps({self._target: {key: run_id}}).encode()
+            with self._path.open("ab") as stream:
+                stream.write(b"\n" + line + b"\n")  # whoever died while writing left half a line before it
 
-    def _load(self) -> dict[str, Any]:
-        return read_json(self._path)
+    def _catch_up(self) -> None:
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            self._file, self._known = 0, {}
+            return
+        if status.st_ino != self._file or status.st_size < self._offset:
+            self._file, self._size, self._offset, self._known = status.st_ino, 0, 0, {}
+        if status.st_size != self._size:
+            with self._path.open("rb") as stream:
+                self._read(stream)
+
+    def _read(self, stream: BinaryIO) -> None:
+        """Take over what was added; half a line is looked at again later."""
+        stream.seek(self._offset)
+        for line in stream:
+            self._known |= _parse(line).get(self._target, {})
+            if line.endswith(b"\n"):
+                self._offset += len(line)
+        self._size = stream.tell()
+
+
+def _parse(line: bytes) -> dict[str, dict[str, str]]:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -20,6 +20,7 @@ from search.claims import Claims, trial_seed
 from search.endings import Ending, decide
 from search.errors import TrialFailedError
 from search.home import StudyFolder
+from search.limits import TrialLimit
 from search.material import Material
 from search.metrics import finite, pooled_metrics
 from search.owner import Owner
@@ -122,7 +123,8 @@ class Slot:
         for split in self._bench.material.folds.splits():
             if split.index in folds:
                 continue
-            folds[split.index] = self._run_fold(trial, config, split.index)
+            limit = TrialLimit.of(self._bench.study.search.trial_timeout, folds.values())
+            folds[split.index] = self._run_fold(trial, config, split.index, limit)
             value = self._running_value(folds)
             if value is not None:
                 trial.report(value, step=split.index)
@@ -132,8 +134,12 @@ class Slot:
                 return True
         return False
 
-    def _run_fold(self, trial: optuna.Trial, config: TrialConfig, split: int) -> FoldResult:
+    def _run_fold(
+        self, trial: optuna.Trial, config: TrialConfig, split: int, limit: TrialLimit
+    ) -> FoldResult:
         bench, key = self._bench, key_of(trial)
+        if limit.left <= 0:
+            raise limit.passed()
         bench.listener.fold_started(trial.number, split)
         bench.publisher.fold_started(key, split)
         epochs = bench.study.training.epochs
@@ -141,6 +147,7 @@ class Slot:
             config,
             split,
             lambda m: bench.listener.epoch(trial.number, m["epoch"], epochs, m["loss"]),
+            limit,
         )
         self._crashes.clear()
         book_fold(trial, fold)

@@ -93,25 +93,26 @@ class SpoolFile:
         spool._resume()
         return spool
 
-    def append(self, event: Mapping[str, Any]) -> None:
-        """Add one event durably.
+    def append(self, *events: Mapping[str, Any]) -> None:
+        """Add events durably; several at once wait for the disk but once.
 
         Raises:
             OSError: The disk refused it; the file is as it was before.
-            TypeError, ValueError: The event is not JSON (NaN and infinity are not).
+            TypeError, ValueError: An event is not JSON (NaN and infinity are not).
         """
-        line = json.dumps(event, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        lines = (json.dumps(event, separators=(",", ":"), allow_nan=False) + "\n" for event in events)
+        text = "".join(lines).encode()
         with self._lock:
             try:
                 written = 0
-                while written < len(line):
-                    written += os.write(self._descriptor, line[written:])
+                while written < len(text):
+                    written += os.write(self._descriptor, text[written:])
                 os.fsync(self._descriptor)
             except OSError:
                 os.ftruncate(self._descriptor, self._end)
                 raise
-            self._end += len(line)
-            self.left += 1
+            self._end += len(text)
+            self.left += len(events)
 
     def read(self, limit: int) -> list[Entry]:
         """The next at most `limit` undelivered events, oldest first; a torn last line is left out."""

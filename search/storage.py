@@ -20,7 +20,6 @@ from search.home import Home
 from search.pruner import PairedParticipantPruner
 from search.study_file import SearchSection
 
-PRUNED_STUDY = 30
 STARTUP_TRIALS = 10  # random trials before TPE models anything; Optuna's own default
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
@@ -127,11 +126,11 @@ def make_sampler(search: SearchSection, slots: int, seed: int) -> BaseSampler:
 def make_pruner(search: SearchSection) -> optuna.pruners.BasePruner:
     """The pruner; always named, as Optuna's `None` is a median pruner.
 
-    "paired" prunes in studies of at least `PRUNED_STUDY` trials: in a short one it would rarely save a fold,
-    and a false prune costs a larger share of the search.
+    "paired" serves studies of any length: it waits for a few complete trials, and replayed searches of 5 to
+    40 trials selected as well with it as without (`benchmarks/search_time.py`).
     """
-    if search.pruner == "paired" and search.trials >= PRUNED_STUDY:
-        return PairedParticipantPruner()
+    if search.pruner == "paired":
+        return PairedParticipantPruner(search.metric)
     if search.pruner == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
     return optuna.pruners.NopPruner()

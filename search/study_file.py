@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from data_prep.augmentation import AUGMENTATIONS
 from data_prep.labels import LabelDefinition
 from data_prep.problems import InputError, Problems, nearest
+from models.spec import PRECISIONS, ComputeSpec
 from search.metrics import DIRECTIONS
 from search.space import Space, check_params, read_space
 
@@ -109,11 +110,19 @@ class ValidationSection(Section):
 
 
 class TrainingSection(Section):
-    """How long a fold trains."""
+    """How a fold trains."""
 
     epochs: Annotated[int, Field(ge=1)] = 50
     early_stopping: Annotated[str, _one_of("inner", "none")] = "inner"
     patience: Annotated[int, Field(ge=1)] = 8
+    precision: Annotated[str, _one_of(*PRECISIONS)] = "float32"
+    xla: bool = False
+    deterministic: bool = False
+
+    @property
+    def compute(self) -> ComputeSpec:
+        """Precision and compiler as `models` knows them."""
+        return ComputeSpec(self.precision, self.xla, self.deterministic)
 
 
 class SearchSection(Section):
@@ -124,6 +133,7 @@ class SearchSection(Section):
     sampler: Annotated[str, _one_of("tpe", "random", "gp")] = "tpe"
     pruner: Annotated[str, _one_of("paired", "median", "none")] = "paired"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    trial_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     enqueue: Annotated[tuple[dict[str, str | int | float], ...], Field(strict=False)] = ()
 
 

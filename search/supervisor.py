@@ -21,6 +21,7 @@ from search.crew import Crew, Stop
 from search.dashboard import artifact_store
 from search.errors import StudyStoppedError
 from search.home import Home
+from search.limits import StudyLimit
 from search.links import is_server
 from search.material import Material, freeze_folds, prepare
 from search.opening import open_study, slot_study, study_id
@@ -44,7 +45,8 @@ class RunOptions:
     Attributes:
         storage: URL of Optuna's storage; None for the journal in the home.
         tracking: MLflow's tracking URI; None for the database in the home.
-        timeout: Seconds after which trials are stopped and put back; None for no limit.
+        timeout: Seconds after which trials are stopped and put back, and no trial is started that is not
+            expected to end before; None for no limit.
         source: The study file as its author wrote it, to be kept with the study's run.
         placements: One a slot.
     """
@@ -63,7 +65,7 @@ class Outcome:
     Attributes:
         study: The study, to be read.
         signalled: The signal that stopped it, if one did.
-        timed_out: Whether the time limit stopped it.
+        timed_out: Whether the time limit stopped it, or left too little time for another trial.
         undelivered: Tracking events that wait in the spool.
     """
 
@@ -91,7 +93,7 @@ def run_study(study: Study, home: Home, options: RunOptions, listener: Listener)
     with _signals(stop), _tracking(opened, study, material, home, options) as (tracker, publisher):
         run = _Run(study, material, storage, home, options, listener, publisher, stop)
         failures = run.to_its_end()
-        timed_out = stop.event.is_set() and stop.signalled is None
+        timed_out = stop.signalled is None and (stop.event.is_set() or stop.short_of_time)
         _close_study(opened, publisher, failures)
         left = _deliver(tracker, HURRIED_SECONDS if stop.signalled else DELIVERY_SECONDS)
     if len(failures) == slots:
@@ -142,7 +144,9 @@ class _Run:
     def _slots(self) -> list[Slot]:
         folder, placements = self.home.study(self.study.name), self.options.placements
         folder.logs.mkdir(parents=True, exist_ok=True)
-        claims = Claims(self.study.search, len(placements))
+        splits, search = len(self.material.folds.splits()), self.study.search
+        limit = StudyLimit(self.options.timeout, splits, search.trial_timeout, self._tell_short)
+        claims = Claims(search, len(placements), limit)
         bench = Bench(
             self.study, self.material, folder, self.publisher, self.listener, self.stop.event, claims
         )
@@ -152,6 +156,10 @@ class _Run:
             for index, place in enumerate(placements)
         ]
         return [Slot(bench, slot_study(self.study, self.storage), child) for child in children]
+
+    def _tell_short(self, text: str) -> None:
+        self.stop.short_of_time = True
+        self.listener.note(text)
 
     def _reaper(self, study: optuna.Study) -> Callable[[], None]:
         """Requeues the trials of dead owners, and ends their MLflow runs: a retry opens them again."""

@@ -99,6 +99,26 @@ def studies_table(records: Sequence[Record]) -> Table:
     return table
 
 
+def untrained(record: Record) -> Text | None:
+    """How many weights each radius leaves without a gradient, a line each; None where it leaves none.
+
+    On a small patch the deepest maps have one pixel: all taps of a 3x3 kernel but its centre meet padding.
+    """
+    found = {
+        (str(trial["params"]["architecture"]), int(trial["params"]["patch_radius"])): trial
+        for trial in record["trials"]
+        if trial["dead_parameters"]
+    }
+    lines = []
+    for (name, radius), trial in sorted(found.items()):
+        dead, trainable = trial["dead_parameters"], trial["trainable_parameters"]
+        lines.append(
+            f"{name} at radius {radius}: {dead:,} of {trainable:,} weights ({dead / trainable:.0%}) "
+            "meet padding alone and never train"
+        )
+    return Text("\n".join(lines)) if lines else None
+
+
 def describe(record: Record) -> Text:
     """Cohort and folds in two lines."""
     cohort, folds = record["cohort"], record["folds"]

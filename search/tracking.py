@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from search.delivery import METRICS_AT_ONCE, Courier, Outage, Rejected
+from search.delivery import JOINED, METRICS_AT_ONCE, Courier, Outage, Rejected
 from search.links import run_url
 from search.run_ids import EXPERIMENT, RunIds
 from search.spool import Event, SpoolFile
@@ -92,30 +92,38 @@ class Tracker:
         Of a run that exists, tags are overwritten, and parameters, which MLflow never changes, are completed.
         """
         event = {"name": name, "tags": _texts(tags, TAG_LENGTH), "params": _texts(params, PARAM_LENGTH)}
-        self._log("start", key, **event, parent=parent)
+        self._log("start", key, {**event, "parent": parent})
 
     def log_params(self, key: str, params: Mapping[str, object]) -> None:
         """Add parameters; those that the run has already stay as they are, long values end in '…'."""
-        self._log("params", key, params=_texts(params, PARAM_LENGTH))
+        self._log("params", key, {"params": _texts(params, PARAM_LENGTH)})
 
     def log_metrics(self, key: str, metrics: Mapping[str, float | None], step: int = 0) -> None:
         """Add one value of each metric at `step`; None, NaN and infinite values are left out."""
-        values = {name: float(value) for name, value in metrics.items() if value is not None}
-        finite = {name: value for name, value in values.items() if math.isfinite(value)}
-        if finite:
-            self._log("metrics", key, metrics=finite, step=int(step))
+        self.log_curves(key, [metrics], step)
+
+    def log_curves(self, key: str, epochs: Sequence[Mapping[str, float | None]], first: int = 1) -> None:
+        """As `log_metrics` for several steps in a row, from the step `first` on, spooled in one go."""
+        events = []
+        for step, metrics in enumerate(epochs, start=int(first)):
+            values = {name: float(value) for name, value in metrics.items() if value is not None}
+            finite = {name: value for name, value in values.items() if math.isfinite(value)}
+            if finite:
+                events.append({"metrics": finite, "step": step})
+        if events:
+            self._log("metrics", key, *events)
 
     def log_artifact(self, key: str, path: Path, folder: str = "") -> None:
         """Add a file, which must stay where it is until it is delivered, to the artifacts' `folder`."""
-        self._log("artifact", key, path=str(path.absolute()), folder=folder)
+        self._log("artifact", key, {"path": str(path.absolute()), "folder": folder})
 
     def log_text(self, key: str, text: str, name: str) -> None:
         """Add a text as the artifact `name`; the text itself is spooled."""
-        self._log("text", key, text=text, name=name)
+        self._log("text", key, {"text": text, "name": name})
 
     def set_tags(self, key: str, tags: Mapping[str, object]) -> None:
         """Set tags; long values end in '…'."""
-        self._log("tags", key, tags=_texts(tags, TAG_LENGTH))
+        self._log("tags", key, {"tags": _texts(tags, TAG_LENGTH)})
 
     def end_run(self, key: str, status: str) -> None:
         """End the run of `key` as FINISHED, KILLED (pruned) or FAILED.
@@ -125,7 +133,7 @@ class Tracker:
         """
         if status not in STATUSES:
             raise ValueError(f"a run must end as one of {', '.join(STATUSES)}, but got {status!r}")
-        self._log("end", key, status=status)
+        self._log("end", key, {"status": status})
 
     def run_id(self, key: str) -> str | None:
         """The MLflow run of `key`, None until its start was delivered."""
@@ -153,10 +161,11 @@ class Tracker:
         """As `flush`, and end; what is left stays in the spool folder, for the next tracker to deliver."""
         return self._courier.stop(timeout)
 
-    def _log(self, op: str, key: str, **content: Any) -> None:
+    def _log(self, op: str, key: str, *contents: Event) -> None:
         if not re.fullmatch(r"[\w./-]+", key):
             raise ValueError(f"a key must consist of letters, digits and ._/-, but got {key!r}")
-        self._courier.append({"op": op, "key": key, "time": time.time_ns() // 1_000_000, **content})
+        head = {"op": op, "key": key, "time": time.time_ns() // 1_000_000}
+        self._courier.append(*({**head, **content} for content in contents))
 
 
 class MlflowSink:
@@ -182,7 +191,6 @@ class MlflowSink:
         self._handlers: dict[str, Callable[[MlflowClient, Event], None]] = {
             "start": self._start,
             "params": lambda client, event: self._complete(client, self._run(client, event), event["params"]),
-            "tags": lambda client, event: self._tag(client, self._id(client, event), event["tags"]),
             "artifact": self._artifact,
             "text": lambda client, event: client.log_text(
                 self._id(client, event), event["text"], event["name"]
@@ -193,12 +201,13 @@ class MlflowSink:
     def deliver(self, events: Sequence[Event]) -> None:
         """See `search.delivery.Sink`."""
         op = events[0].get("op")
-        if op != "metrics" and op not in self._handlers:
-            raise Rejected(f"an event must be one of metrics, {', '.join(self._handlers)}, but got {op!r}")
+        if op not in JOINED and op not in self._handlers:
+            known = ", ".join((*JOINED, *self._handlers))
+            raise Rejected(f"an event must be one of {known}, but got {op!r}")
         client, _ = self._connection()
         with _verdicts():
-            if op == "metrics":
-                self._metrics(client, events)
+            if op in JOINED:
+                self._batch(client, events)
             else:
                 self._handlers[op](client, events[0])
 
@@ -247,11 +256,14 @@ class MlflowSink:
         tags = event["tags"] | opened | {KEY_TAG: event["key"], STUDY_TAG: self._study_id}
         tags |= {"mlflow.source.name": "radsearch", "mlflow.source.type": "LOCAL"}
         if event["parent"] is not None:
-            parent = self._find(client, event["parent"])
+            parent = self._run_ids.get(event["parent"])
+            if parent is None:
+                found = self._find(client, event["parent"])
+                parent = found.info.run_id if found else None
             if parent is None:
                 logger.warning("MLflow run of %r: no run of its parent %r", event["key"], event["parent"])
             else:
-                tags["mlflow.parentRunId"] = parent.info.run_id
+                tags["mlflow.parentRunId"] = parent
         _, experiment = self._connection()
         return client.create_run(experiment, event["time"], tags, event["name"])
 
@@ -300,17 +312,27 @@ class MlflowSink:
         for chunk in _chunks([RunTag(name, text) for name, text in tags.items()], TAGS_AT_ONCE):
             client.log_batch(run_id, tags=chunk)
 
-    def _metrics(self, client: MlflowClient, events: Sequence[Event]) -> None:
-        from mlflow.entities import Metric
+    def _batch(self, client: MlflowClient, events: Sequence[Event]) -> None:
+        from mlflow.entities import Metric, RunTag
 
         metrics = [
             Metric(name, value, event["time"], event["step"])
             for event in events
+            if event["op"] == "metrics"
             for name, value in event["metrics"].items()
         ]
+        tags: dict[str, str] = {}
+        for event in events:
+            if event["op"] == "tags":
+                tags |= event["tags"]
         run_id = self._id(client, events[0])
+        first, *rest = list(_chunks([RunTag(*tag) for tag in tags.items()], TAGS_AT_ONCE)) or [[]]
         for chunk in _chunks(metrics, METRICS_AT_ONCE):
-            client.log_batch(run_id, metrics=chunk)
+            client.log_batch(run_id, metrics=chunk, tags=first)
+            first = []
+        for some in [first, *rest]:
+            if some:
+                client.log_batch(run_id, tags=some)
 
     def _artifact(self, client: MlflowClient, event: Event) -> None:
         if not Path(event["path"]).is_file():

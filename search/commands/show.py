@@ -12,7 +12,7 @@ from data_prep.problems import InputError, nearest
 from search.home import Home
 from search.results import study_record
 from search.storage import all_studies
-from search.tables import describe, trials_table
+from search.tables import describe, trials_table, untrained
 from search.terminal import open_existing
 
 
@@ -30,4 +30,7 @@ def run(args: argparse.Namespace) -> int:
     console = Console()
     console.print(describe(record))
     console.print(trials_table(record))
+    out_of_reach = untrained(record)
+    if out_of_reach:
+        console.print(out_of_reach)
     return 0

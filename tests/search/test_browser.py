@@ -18,8 +18,9 @@ from optuna.storages.journal import JournalFileBackend
 from playwright.sync_api import expect, sync_playwright
 
 from mlflow_server.launch import free_port
+from search.contact_sheet import heldout_sheet
 from search.dashboard import artifact_store, attach_pictures, save_trial_note, trial_note
-from search.figures import confusion_figure, heldout_figure, roc_figure, save_figure
+from search.figures import confusion_figure, roc_figure, save_figure
 from search.links import run_path, run_url, runs_url, trial_runs_url
 from search.ui import serve
 
@@ -50,7 +51,7 @@ def draw(folder, number):
     figures = {
         "roc": roc_figure(label, probability, fold, title),
         "confusion": confusion_figure(label, (probability > 0.5).astype(np.int64), title),
-        "heldout": heldout_figure(patches, label, probability, captions, "T1Gd", title),
+        "heldout": heldout_sheet(patches, label, probability, captions, "T1Gd", title),
     }
     return {
         name: save_figure(figure, folder / str(number) / f"{name}.png") for name, figure in figures.items()

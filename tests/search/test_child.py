@@ -4,9 +4,18 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from models.errors import ModelError
+from models.spec import ComputeSpec
 from search import child
+from search.channel import Channel
+from search.home import Home
+from search.material import prepare
+from search.study_file import Study
 
 
 def test_a_child_whose_owner_is_already_gone_ends_at_once() -> None:
@@ -29,3 +38,22 @@ def test_an_owner_that_hangs_up_before_the_setup_is_no_error() -> None:
 def test_importing_the_child_loads_no_tensorflow() -> None:
     code = "import sys, search.child; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path.cwd()).returncode == 0
+
+
+def test_a_precision_that_the_device_lacks_is_a_problem_of_the_study(
+    make_study: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(compute: ComputeSpec) -> None:
+        raise ModelError(f"precision: {compute.precision} needs another GPU")
+
+    monkeypatch.setattr("models.runtime.configure", refuse)
+    study = make_study(tmp_path, "training.precision=mixed_bfloat16")
+    material = prepare(study, Home.at(tmp_path / "home"), frozen=False)
+    ours, theirs = socket.socketpair()
+    thread = threading.Thread(target=child.serve_until_closed, args=(theirs,))
+    thread.start()
+    channel = Channel(ours)
+    channel.send({"study": study.to_json(), "home": str(tmp_path / "home"), "material": material.hash})
+    reply = channel.receive(120)
+    thread.join(timeout=10)
+    assert reply == {"kind": "input", "problems": ["training.precision: mixed_bfloat16 needs another GPU"]}

@@ -19,6 +19,7 @@ from data_prep.problems import InputError
 from search.child_process import Child
 from search.errors import TrialFailedError
 from search.home import Home
+from search.limits import TrialLimit
 from search.material import prepare
 from search.placement import Placement
 from search.records import TrialConfig
@@ -84,6 +85,33 @@ def test_a_stop_ends_the_fold_within_seconds(setup: tuple[dict[str, Any], Path])
     assert child.pid is None
 
 
+def test_a_trial_over_time_ends_in_the_middle_of_a_fold_and_the_child_stays_warm(child: Child) -> None:
+    whole = [child.run_fold(TrialConfig(SETTINGS, 0), split, lambda _: None) for split in (0, 1)][1]
+    pid, epochs, limit = child.pid, list[int](), TrialLimit(10.0, spent=10.0 - whole.seconds / 3)
+
+    with pytest.raises(TrialFailedError, match=r"a trial may take 10 s .* stopped after 10\.\d s") as caught:
+        child.run_fold(TrialConfig(SETTINGS, 0), 1, lambda message: epochs.append(message["epoch"]), limit)
+    assert caught.value.cause == "over time"
+    assert 0 < len(epochs) < 200
+    assert child.pid == pid is not None
+    assert child.run_fold(TrialConfig(SETTINGS, 0), 1, lambda _: None).split == 1
+
+
+def test_a_child_that_does_not_end_a_fold_over_time_by_itself_is_killed(
+    child: Child, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.child_process.GRACE_SECONDS", 0.5)
+
+    def freeze(_: Any) -> None:
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGSTOP)
+
+    with pytest.raises(TrialFailedError, match="a trial may take 20 s") as caught:
+        child.run_fold(TrialConfig(SETTINGS, 0), 0, when_training(freeze), TrialLimit(20.0, spent=0.0))
+    assert caught.value.cause == "over time"
+    assert child.pid is None
+
+
 def test_a_loss_that_is_not_finite_is_the_trials_own_fault(child: Child) -> None:
     config = TrialConfig(SETTINGS | {"optimizer": "sgd", "learning_rate": 1e30, "momentum": 0.9}, 0)
     with pytest.raises(TrialFailedError, match="finite") as caught:
@@ -142,3 +170,18 @@ def test_the_users_modules_cannot_take_the_place_of_ours(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     child.close()
     assert child.run_fold(TrialConfig(SETTINGS, 0), 0, lambda _: None).split == 0
+
+
+def test_a_fold_trains_in_mixed_precision_with_deterministic_kernels(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    options = ("training.precision=mixed_bfloat16", "training.deterministic=true", "training.epochs=1")
+    study, home = make_study(tmp_path, *options), tmp_path / "home"
+    material = prepare(study, Home.at(home), frozen=False)
+    message = {"study": study.to_json(), "home": str(home), "material": material.hash}
+    child = Child(message, Placement(1, None), tmp_path / "child.log", threading.Event())
+    try:
+        fold = child.run_fold(TrialConfig(SETTINGS, 1), 0, lambda message: None)
+    finally:
+        child.close()
+    assert all(0 < probability < 1 for probability in fold.probabilities)

@@ -71,6 +71,10 @@ def metrics(number, key="trial/1", count=1):
     return {"op": "metrics", "key": key, "number": number, "metrics": {str(i): 0.5 for i in range(count)}}
 
 
+def tags(number, key="trial/1"):
+    return {"op": "tags", "key": key, "number": number, "tags": {"tag": str(number)}}
+
+
 def test_events_arrive_in_order(make, destination):
     courier = make()
     for number in range(50):
@@ -141,6 +145,14 @@ def test_metrics_of_one_run_in_a_row_go_together(make, destination):
     courier.start()
     assert courier.flush(10) == 0
     assert destination.requests == [[0, 1], [2], [3], [4, 5]]
+
+
+def test_tags_go_with_the_metrics_of_their_run(make, destination):
+    courier = make(start=False)
+    courier.append(tags(0), metrics(1), tags(2), tags(3, key="trial/2"), note(4), tags(5))
+    courier.start()
+    assert courier.flush(10) == 0
+    assert destination.requests == [[0, 1, 2], [3], [4], [5]]
 
 
 def test_no_more_than_a_thousand_metrics_go_together(make, destination):

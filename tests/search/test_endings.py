@@ -23,6 +23,11 @@ def test_out_of_memory_is_told_as_pruned_with_a_constraint() -> None:
     assert (ending.state, ending.constraint, ending.retry) == ("PRUNED", "oom", False)
 
 
+def test_over_time_is_told_as_pruned_with_a_constraint_and_never_retried() -> None:
+    ending = decide("over time", 0)
+    assert (ending.state, ending.constraint, ending.retry) == ("PRUNED", "over_time", False)
+
+
 @pytest.mark.parametrize("cause", sorted(ENDINGS))
 def test_states_and_runs_agree(cause: str) -> None:
     ending = decide(cause, 0)

@@ -6,21 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matplotlib.colors import to_hex
 from matplotlib.image import imread
 from sklearn.metrics import roc_auc_score
 
 from search.figures import (
-    RIGHT,
-    WRONG,
     blank_figure,
     confusion_figure,
     fold_curves,
-    heldout_figure,
     mean_curve,
     roc_figure,
     save_figure,
-    shown_rows,
 )
 from search.metrics import add_pairs, count_pairs
 
@@ -36,20 +31,8 @@ def legend(figure):
     return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
 
 
-def frames(figure):
-    return [patch for patch in figure.axes[0].patches if patch.get_gid() == "frame"]
-
-
 def texts(figure):
     return [text.get_text() for text in figure.axes[0].texts]
-
-
-def heldout(n, **options):
-    patches = np.random.default_rng(1).normal(size=(n, 5, 5))
-    label = np.arange(n) % 2
-    probability = np.linspace(0.01, 0.99, n)
-    captions = [f"#{row}" for row in range(n)]
-    return heldout_figure(patches, label, probability, captions, "T1Gd", "Trial 3", **options)
 
 
 def test_the_legend_names_the_auc_of_each_fold_as_sklearn_computes_it(scores):
@@ -107,72 +90,6 @@ def test_the_confusion_matrix_has_the_truth_in_rows():
     assert shown == {(0, 0): "2", (1, 0): "1", (0, 1): "1", (1, 1): "3"}
     assert "67% of low" in texts(figure)
     assert figure.axes[0].get_title() == "Trial 3\n5 of 7 right"
-
-
-def test_a_frame_is_blue_where_the_prediction_is_right_and_broken_vermilion_where_wrong():
-    figure = heldout(6)
-    wrong = [0.01 + 0.98 * k / 5 > 0.5 for k in range(6)] != np.arange(6) % 2
-    expected = [WRONG if bad else RIGHT for bad in wrong]
-    assert [to_hex(frame.get_edgecolor()).upper() for frame in frames(figure)] == expected
-    assert [frame.get_linestyle() != "solid" for frame in frames(figure)] == wrong.tolist()
-
-
-def test_the_folds_own_thresholds_decide_what_is_right_where_given():
-    figure = heldout(6, predicted=np.arange(6) % 2)
-    assert {to_hex(frame.get_edgecolor()).upper() for frame in frames(figure)} == {RIGHT}
-    assert "right at its fold's threshold" in figure.axes[0].get_title()
-
-
-def test_each_biopsy_shows_its_caption_true_label_and_probability():
-    shown = texts(heldout(3))
-    assert shown == ["#0", "true 0  p 0.010", "#1", "true 1  p 0.500", "#2", "true 0  p 0.990"]
-
-
-def test_a_patch_is_drawn_with_left_on_the_left_and_front_on_top():
-    patches = np.zeros((1, 3, 3))
-    patches[0, 0, 2] = 1.0
-    figure = heldout_figure(patches, np.array([1]), np.array([0.9]), ["#0"], "T1", "Trial 3")
-    image = figure.axes[0].images[0]
-    left, right, bottom, top = image.get_extent()
-    assert image.get_array().tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 0]]
-    assert left < right
-    assert abs(top - figure.axes[0].get_ylim()[1]) < abs(bottom - figure.axes[0].get_ylim()[1])
-
-
-def test_an_absent_sequence_says_so_and_leaves_the_grey_window_alone():
-    patches = np.stack([np.full((3, 3), np.nan), np.arange(9.0).reshape(3, 3) + 100])
-    figure = heldout_figure(patches, np.array([1, 0]), np.array([0.9, 0.1]), ["#0", "#1"], "T1", "Trial 3")
-    assert texts(figure).count("absent") == 1
-    assert figure.axes[0].images[0].get_clim() == pytest.approx((100.08, 107.92))
-
-
-def test_a_patch_of_one_intensity_is_drawn_and_not_called_absent():
-    patches = np.full((1, 3, 3), 7.0)
-    figure = heldout_figure(patches, np.array([1]), np.array([0.9]), ["#0"], "mask", "Trial 3")
-    assert "absent" not in texts(figure)
-    assert figure.axes[0].images[0].get_clim() == (6.0, 8.0)
-
-
-def test_many_biopsies_are_thinned_and_the_title_counts_them():
-    figure = heldout(165)
-    assert len(frames(figure)) == 60
-    assert "T1Gd; 60 of 165 held-out biopsies" in figure.axes[0].get_title()
-    assert "83 of 165 right" in figure.axes[0].get_title()
-
-
-def test_no_biopsy_at_all_still_gives_a_picture(tmp_path):
-    assert imread(save_figure(heldout(0), tmp_path / "empty.png")).shape[2] == 4
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.floats(0, 1), max_size=80), st.integers(2, 60))
-def test_shown_rows_hold_the_lowest_and_the_highest_probability(values, limit):
-    probability = np.array(values, dtype=np.float64)
-    rows = shown_rows(probability, limit)
-    assert len(set(rows.tolist())) == min(limit, len(values))
-    assert (np.diff(rows) > 0).all()
-    if values:
-        assert {probability[rows].min(), probability[rows].max()} == {min(values), max(values)}
 
 
 def test_a_saved_figure_is_a_png_of_the_stated_size_on_white(tmp_path):

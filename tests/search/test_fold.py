@@ -45,6 +45,7 @@ class RecordingTrainer:
             best_epoch=1,
             parameters=10,
             trainable_parameters=9,
+            dead_parameters=3,
         )
 
 

@@ -111,3 +111,15 @@ def test_a_slot_prunes_as_the_study_says(
     storage = open_storage(None, Home.at(tmp_path / "home"))
     study = make_study(tmp_path, "search.pruner=paired", "search.trials=30")
     assert isinstance(slot_study(study, storage).pruner, PairedParticipantPruner)
+
+
+def test_a_setting_younger_than_the_study_counts_as_its_default(
+    opened: Callable[..., optuna.Study], tmp_path: Path
+) -> None:
+    study = opened()
+    identity = dict(study.user_attrs["identity"])
+    del identity["training.precision"]
+    study.set_user_attr("identity", identity)
+    opened()
+    with pytest.raises(InputError, match=r"training\.precision: must stay 'float32'"):
+        opened('training.precision="mixed_bfloat16"')

@@ -37,8 +37,8 @@ def test_each_biopsys_own_patch_stands_beside_its_label_and_probability(
         seen.update(patches=patches, label=label, probability=probability, captions=captions, rest=rest)
         return original(patches, label, probability, captions, *rest)
 
-    original = pictures.heldout_figure
-    monkeypatch.setattr(pictures, "heldout_figure", record)
+    original = pictures.heldout_sheet
+    monkeypatch.setattr(pictures, "heldout_sheet", record)
     folds = list(finished_folds(finished.outcome.study.get_trials()[0]).values())
     draw_trial(material, folds, tmp_path, 0)
     rows = np.concatenate([fold.rows for fold in folds])

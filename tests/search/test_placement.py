@@ -32,7 +32,7 @@ def test_more_slots_than_gpus_share_them_in_turn() -> None:
 
 @pytest.mark.usefixtures("machine")
 def test_no_gpu_can_be_asked_for() -> None:
-    assert place(gpus="") == (Placement(8, None, 700.0),)
+    assert place(gpus="") == (Placement(8, None, 700.0, 8),)
 
 
 @pytest.mark.usefixtures("machine")
@@ -43,7 +43,7 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
 
 def test_slots_without_gpus_share_the_cores(machine: pytest.MonkeyPatch) -> None:
     machine.setattr(placement, "visible_gpus", list)
-    assert place(workers=2) == (Placement(4, None, 350.0),) * 2
+    assert place(workers=2) == (Placement(4, None, 350.0, 4),) * 2
     assert place(workers=20)[0].threads == 1
     with pytest.raises(InputError, match="has no GPU, but got '0'"):
         place(gpus="0")

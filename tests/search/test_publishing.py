@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
 import pytest
 from mlflow import MlflowClient
 
-from search.publishing import predictions_table, trial_summary
+from search.endings import ENDINGS
+from search.publishing import TrialPublisher, predictions_table, trial_summary
 from search.records import FoldResult
 
 
@@ -80,6 +82,33 @@ def test_the_table_of_predictions_has_one_exact_row_a_biopsy(make_fold: Callable
     assert header.split("\t")[3:6] == ["biopsy", "label", "probability"]
     read = [float(row.split("\t")[5]) for row in rows]
     assert read == [*folds[0].probabilities, *folds[1].probabilities]
+
+
+@pytest.mark.parametrize(("cause", "ended"), [("pruned", []), ("over time", [1]), ("interrupted", [1])])
+def test_a_trial_ends_the_run_of_the_fold_that_was_under_way_and_no_other(
+    cause: str,
+    ended: list[int],
+    empty_study: optuna.Study,
+    make_fold: Callable[..., FoldResult],
+    finished: Any,
+) -> None:
+    calls: list[tuple[str, tuple[Any, ...]]] = []
+
+    class Recorder:
+        def __getattr__(self, name: str) -> Callable[..., None]:
+            return lambda *args, **_: calls.append((name, args))
+
+    publisher = TrialPublisher(
+        finished.study, SimpleNamespace(folds=SimpleNamespace(hash="")), Recorder(), None
+    )  # type: ignore[arg-type]
+    publisher.fold_started(0, 0)
+    publisher.fold_done(0, make_fold(0))
+    if ended:
+        publisher.fold_started(0, 1)
+    calls.clear()
+    publisher.trial_ended(empty_study, empty_study.ask(), 0, [make_fold(0)], ENDINGS[cause], "")
+    keys = [args[0] for name, args in calls if name == "end_run"]
+    assert keys == [*(f"trial/0/fold/{split}" for split in ended), "trial/0"]
 
 
 def test_the_summary_adds_up_the_cost(make_fold: Callable[..., FoldResult]) -> None:

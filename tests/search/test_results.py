@@ -17,6 +17,7 @@ TRIAL_KEYS = {
     "seconds",
     "parameters",
     "trainable_parameters",
+    "dead_parameters",
     "mlflow_run_id",
     "retry_of",
     "error",

@@ -15,6 +15,7 @@ from search.booking import finished_folds, requeue
 from search.claims import Claims
 from search.errors import TrialFailedError
 from search.home import Home
+from search.limits import TrialLimit
 from search.material import prepare
 from search.opening import open_study, slot_study
 from search.progress import Listener
@@ -32,11 +33,15 @@ class PlayedChild:
     def __init__(self, material: Any, make_fold: Callable[..., FoldResult], answers: dict[int, str]) -> None:
         self.material, self.make_fold, self.answers = material, make_fold, answers
         self.calls: list[tuple[TrialConfig, int]] = []
+        self.limits: list[TrialLimit] = []
         self.closed = 0
         self.storage: Any = None
 
-    def run_fold(self, config: TrialConfig, split: int, on_epoch: Callable[[Any], None]) -> FoldResult:
+    def run_fold(
+        self, config: TrialConfig, split: int, on_epoch: Callable[[Any], None], limit: TrialLimit
+    ) -> FoldResult:
         self.calls.append((config, split))
+        self.limits.append(limit)
         on_epoch({"epoch": 1, "loss": 0.7})
         cause = self.answers.get(len(self.calls) - 1)
         if cause is not None:
@@ -117,6 +122,29 @@ def test_out_of_memory_teaches_the_sampler_and_is_not_retried(play: Any) -> None
     assert list(finished_folds(first)) == [0]
 
 
+def test_a_trial_over_time_teaches_the_sampler_and_is_not_retried(play: Any) -> None:
+    played = play({1: "over time"}, "search.trials=2", "search.trial_timeout=60")
+    first, second = played.trials
+    assert (first.state, second.state) == (TrialState.PRUNED, TrialState.COMPLETE)
+    assert first.constraints == {"over_time": 1.0}
+    assert first.user_attrs["error"] == "played: over time"
+
+
+def test_each_fold_gets_what_the_booked_ones_left_of_the_trials_time_also_after_a_retry(play: Any) -> None:
+    played = play({2: "child lost"}, "search.trials=1", "search.trial_timeout=60")
+    assert [split for _, split in played.child.calls] == [0, 1, 2, 2]
+    assert [limit.left for limit in played.child.limits] == [60.0, 58.5, 57.0, 57.0]
+
+
+def test_a_trial_whose_time_is_spent_starts_no_further_fold(play: Any) -> None:
+    played = play({}, "search.trials=1", "search.trial_timeout=2")
+    (trial,) = played.trials
+    assert [split for _, split in played.child.calls] == [0, 1]
+    assert trial.state == TrialState.PRUNED
+    assert "may take 2 s" in trial.user_attrs["error"]
+    assert "stopped after 3.0 s" in trial.user_attrs["error"]
+
+
 def test_a_trials_own_fault_fails_it_and_the_next_goes_on(play: Any) -> None:
     played = play({0: "failed"}, "search.trials=2")
     assert [trial.state.name for trial in played.trials] == ["FAIL", "COMPLETE"]
@@ -164,7 +192,7 @@ def test_a_metric_that_is_undefined_fails_the_trial(
     play: Any, make_fold: Callable[..., FoldResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one_class = make_fold(labels=(1,) * 16)
-    monkeypatch.setattr(PlayedChild, "run_fold", lambda self, config, split, _: one_class)
+    monkeypatch.setattr(PlayedChild, "run_fold", lambda self, config, split, *_: one_class)
     (trial,) = play({}, "search.trials=1").trials
     assert trial.state == TrialState.FAIL
     assert "roc_auc is undefined" in trial.user_attrs["error"]
@@ -206,12 +234,12 @@ def test_a_trial_that_another_process_ended_is_left_alone_and_the_slot_goes_on(
     original = PlayedChild.run_fold
     reaped: list[int] = []
 
-    def run_fold(self: PlayedChild, config: TrialConfig, split: int, on_epoch: Any) -> FoldResult:
+    def run_fold(self: PlayedChild, config: TrialConfig, split: int, *rest: Any) -> FoldResult:
         if not reaped:
             (study,) = all_studies(self.storage)
             reaped.append(study.get_trials()[-1].number)
             requeue(study, study.get_trials()[-1], "owner lost")
-        return original(self, config, split, on_epoch)
+        return original(self, config, split, *rest)
 
     monkeypatch.setattr(PlayedChild, "run_fold", run_fold)
     played = play({}, "search.trials=1")

@@ -53,6 +53,14 @@ def test_events_come_back_as_they_went_in(tmp_path_factory, events):
     own.close()
 
 
+def test_events_added_together_are_as_if_added_one_by_one(own):
+    own.append({"number": 0})
+    own.append({"number": 1}, {"number": 2})
+    own.append()
+    assert numbers(own) == [0, 1, 2]
+    assert own.left == 3
+
+
 def test_reading_goes_on_behind_what_was_committed(own):
     for number in range(5):
         own.append({"number": number})

@@ -102,11 +102,6 @@ def test_the_pruner_is_always_named(name: str, kind: type) -> None:
     assert isinstance(make_pruner(SearchSection(pruner=name)), kind)
 
 
-def test_a_short_study_is_not_pruned_by_the_paired_test() -> None:
-    assert isinstance(make_pruner(SearchSection(trials=29)), optuna.pruners.NopPruner)
-    assert isinstance(make_pruner(SearchSection(trials=30)), PairedParticipantPruner)
-
-
 def test_a_study_that_was_not_completely_created_is_not_listed(tmp_path: Path) -> None:
     storage = open_storage(None, Home.at(tmp_path))
     optuna.create_study(study_name="half", storage=storage)

@@ -17,6 +17,7 @@ from data_prep.problems import InputError
 from mlflow_server.config import ServerConfig
 from mlflow_server.launch import free_port, start
 from search.booking import finished_folds
+from search.cli import main
 from search.home import Home
 from search.metrics import DIRECTIONS
 from search.placement import Placement
@@ -162,6 +163,55 @@ def test_a_failed_trial_leaves_no_mlflow_run_running_and_says_why(
     statuses = sorted((run.data.tags["level"], run.info.status) for run in runs.values())
     assert statuses == [("fold", "FAILED"), ("study", "FINISHED"), ("trial", "FAILED")]
     assert "finite" in runs[trial["mlflow_run_id"]].data.tags["error"]
+
+
+class Hearing(Listener):
+    """Keeps what it hears of endings and notes."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+        self.notes: list[str] = []
+
+    def trial_ended(self, number: int, cause: str, value: float | None, message: str) -> None:
+        self.ended.append(cause)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+ENDLESS = ("training.epochs=100000", "training.early_stopping=none")
+
+
+def test_a_trial_over_its_time_is_stopped_in_mid_fold_and_told_once(
+    make_study: MakeStudy, tmp_path: Path
+) -> None:
+    study = make_study(tmp_path, *ENDLESS, "search.trials=2", "search.trial_timeout=1")
+    home, heard = Home.at(tmp_path / "home"), Hearing()
+    record = study_record(run_study(study, home, RunOptions(), heard).study, home)
+    assert heard.ended == ["over time", "over time"]
+    assert [trial["state"] for trial in record["trials"]] == ["PRUNED", "PRUNED"]
+    assert all("a trial may take 1 s" in trial["error"] for trial in record["trials"])
+    tags = [run.data.tags for run in runs_of(home.tracking_uri).values()]
+    assert [tag["ending"] for tag in tags if tag["level"] == "trial"] == ["over time"] * 2
+    assert {run.info.status for run in runs_of(home.tracking_uri).values()} == {"FINISHED", "KILLED"}
+
+
+def test_a_study_starts_no_trial_that_it_cannot_finish_and_goes_on_later(
+    make_study: MakeStudy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home.at(tmp_path / "home")
+    first = run_study(make_study(tmp_path, "search.trials=1"), home, RunOptions(), Listener()).study
+    took = sum(fold.seconds for fold in finished_folds(first.get_trials()[0]).values())
+    command = ["run", str(tmp_path / "study.toml"), "--home", str(home.root), "--workers", "1"]
+    assert main([*command, "--timeout", str(took / 2)]) == 0
+    said = capsys.readouterr()
+    assert said.err.count("no further trial is started") == 1
+    assert f"one is expected to take {took:.1f} s" in said.err
+    assert "Stopped by the time limit" in said.out
+    assert len(first.get_trials()) == 1
+    assert main([*command, "--timeout", "600"]) == 0
+    assert "Stopped by" not in capsys.readouterr().out
+    assert [trial.state.name for trial in first.get_trials()] == ["COMPLETE", "COMPLETE"]
 
 
 def test_an_mlflow_outage_fails_no_trial_and_is_caught_up_at_the_next_start(

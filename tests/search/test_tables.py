@@ -8,7 +8,7 @@ from rich.console import Console
 
 from search.metrics import count_pairs
 from search.results import study_record
-from search.tables import describe, number, optimism, studies_table, trials_table
+from search.tables import describe, number, optimism, studies_table, trials_table, untrained
 
 
 def printed(thing: Any, width: int = 80) -> str:
@@ -89,3 +89,21 @@ def test_a_list_of_studies_shows_each_by_name() -> None:
 
 def test_an_undefined_number_is_a_dash() -> None:
     assert (number(None), number(0.5)) == ("-", "0.500")
+
+
+def reached(radius: int, dead: int | None, architecture: str = "resnet50") -> dict[str, Any]:
+    params = {"architecture": architecture, "patch_radius": radius}
+    return {"params": params, "dead_parameters": dead, "trainable_parameters": 24_110_977}
+
+
+def test_weights_that_never_train_are_told_once_for_each_radius() -> None:
+    trials = [reached(8, 6_291_456), reached(4, 9_437_184), reached(8, 6_291_456), reached(16, 0)]
+    told = str(untrained({"trials": [*trials, reached(8, None, "densenet201")]})).splitlines()
+    assert told == [
+        "resnet50 at radius 4: 9,437,184 of 24,110,977 weights (39%) meet padding alone and never train",
+        "resnet50 at radius 8: 6,291,456 of 24,110,977 weights (26%) meet padding alone and never train",
+    ]
+
+
+def test_nothing_is_told_where_every_weight_trains() -> None:
+    assert untrained({"trials": [reached(16, 0), reached(8, None)]}) is None

@@ -9,8 +9,9 @@ import pytest
 
 from mlflow_server.config import ServerConfig
 from mlflow_server.launch import free_port, start
+from search.run_ids import RunIds
 from search.spool import SpoolFile
-from search.tracking import Tracker
+from search.tracking import MlflowSink, Tracker
 
 FIRST_USE = """
 import logging, sys
@@ -124,6 +125,17 @@ def test_curves_arrive_with_their_steps_and_without_undefined_values(make, read)
     curve = [(point.step, point.value) for point in read.client.get_metric_history(run_id, "loss")]
     assert curve == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
     assert read(tracker, "study").data.metrics.keys() == {"loss"}
+
+
+def test_a_whole_curve_may_be_logged_at_once(make, read):
+    tracker = make()
+    open_study(tracker)
+    tracker.log_curves("study", [{"loss": 1.0}, {"loss": None}, {"loss": 0.25, "auc": 0.5}])
+    tracker.log_curves("study", [])
+    run = read(tracker, "study")
+    curve = [(p.step, p.value) for p in read.client.get_metric_history(run.info.run_id, "loss")]
+    assert curve == [(1, 1.0), (3, 0.25)]
+    assert run.data.metrics["auc"] == 0.5
 
 
 def test_files_and_texts_become_artifacts_below_the_folder_given(make, read, tmp_path):
@@ -338,3 +350,25 @@ def test_a_status_or_key_that_mlflow_cannot_take_is_refused_at_once(make):
         tracker.end_run("study", "DONE")
     with pytest.raises(ValueError, match=r"letters, digits and \._/-, but got"):
         tracker.end_run("it's", "FINISHED")
+
+
+def test_tags_and_metrics_of_one_run_are_one_request(uri, tmp_path, monkeypatch):
+    from mlflow import MlflowClient
+
+    sink = MlflowSink(uri, None, "cd3d", RunIds(tmp_path / "spool", uri, "cd3d"), "cd3d")
+    head = {"key": "trial/1", "time": 1}
+    sink.deliver([head | {"op": "start", "name": "trial", "tags": {}, "params": {}, "parent": None}])
+    requests, log_batch = [], MlflowClient.log_batch
+
+    def record(client, run_id, **content):
+        requests.append({kind: len(items) for kind, items in content.items()})
+        log_batch(client, run_id, **content)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", record)
+    old, new = ({"op": "tags", "tags": {"device": device}} for device in ("cpu", "gpu"))
+    curve = [{"op": "metrics", "metrics": {"loss": 1 / step}, "step": step} for step in (1, 2)]
+    sink.deliver([head | event for event in (old, *curve, new)])
+    (experiment,) = MlflowClient(uri).search_experiments(filter_string="name = 'cd3d'")
+    (run,) = MlflowClient(uri).search_runs([experiment.experiment_id])
+    assert requests == [{"metrics": 2, "tags": 1}]
+    assert (run.data.tags["device"], run.data.metrics["loss"]) == ("gpu", 0.5)

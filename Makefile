@@ -7,6 +7,7 @@ DEMO_HOME ?= demo-home
 # A machine on which the NVIDIA driver lists a GPU gets TensorFlow with CUDA, any other the CPU build.
 BUILD  := $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo gpu || echo cpu)
 STAMP  := $(VENV)/.installed-$(BUILD)
+BENCH_STAMP := $(VENV)/.installed-bench-$(BUILD)
 
 # `make demo` continues what an earlier one began; `make clean` removes it.
 .PHONY: help install demo test test-all check bench lock clean
@@ -47,9 +48,18 @@ test: check
 test-all: check
 	$(BIN)/pytest -n 2
 
-bench: install
+bench: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/prepare.py
 	$(BIN)/python benchmarks/trials.py
+	$(BIN)/python benchmarks/search_time.py
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/memory.py
+
+# What the benchmarks compare with, our own pins untouched.
+$(BENCH_STAMP): $(STAMP)
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-build-isolation \
+	    -c requirements/$(BUILD).txt -e .[bench]
+	@touch $@
 
 # Pins for both builds, from the bounds of setup.cfg.
 lock:

@@ -42,7 +42,7 @@ def write_cohort(folder: Path, participants: int) -> float:
     rng = np.random.default_rng(0)
     for number in range(participants * PER_PARTICIPANT):
         x, y, z = rng.uniform(-30, 30, 3).round(1)
-        rows.append(f"b{number:03}\tsub-{number % participants:03}\t{x}\t{y}\t{z}")
+        rows.append(f"b{number:03}\tsub-{number // PER_PARTICIPANT:03}\t{x}\t{y}\t{z}")
     folder.mkdir()
     (folder / "biopsies.tsv").write_text("\n".join(rows) + "\n")
     (folder / "cohort.toml").write_text(

@@ -17,7 +17,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 @pytest.mark.usefixtures("machine")
 def test_there_is_one_slot_a_gpu_and_the_cores_are_shared_out() -> None:
-    assert [(slot.threads, slot.gpu) for slot in place()] == [(2, "GPU-a"), (2, "GPU-b"), (2, "GPU-c")]
+    assert [(slot.inter, slot.gpu) for slot in place()] == [(2, "GPU-a"), (2, "GPU-b"), (2, "GPU-c")]
+    assert all(slot.threads == 1 for slot in place())
 
 
 @pytest.mark.usefixtures("machine")

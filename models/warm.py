@@ -52,21 +52,17 @@ class WarmNetworks:
 
     def release(self, model: ModelSpec, optimizer: OptimizerSpec) -> bool:
         """Drop every network; whether others were kept than one for this model and optimizer."""
-        others = [place for place, _ in enumerate(self._kept) if not self._fits(place, model, optimizer)]
+        had_others = not all(_fits(kept, model, optimizer) for kept in self._kept)
         self._kept.clear()
         _forget()
-        return bool(others)
+        return had_others
 
     def _found(self, model: ModelSpec, optimizer: OptimizerSpec) -> CompiledModel | None:
-        for place, (_, compiled) in enumerate(self._kept):
-            if self._fits(place, model, optimizer):
+        for place, kept in enumerate(self._kept):
+            if _fits(kept, model, optimizer):
                 self._kept.append(self._kept.pop(place))
-                return compiled
+                return kept[1]
         return None
-
-    def _fits(self, place: int, model: ModelSpec, optimizer: OptimizerSpec) -> bool:
-        structure, compiled = self._kept[place]
-        return structure == _structure(model, optimizer) and compiled.takes(model.input_shape[:2])
 
     def _made(self, model: ModelSpec, optimizer: OptimizerSpec) -> CompiledModel:
         while self._is_full():
@@ -84,6 +80,11 @@ class WarmNetworks:
 
 def _structure(model: ModelSpec, optimizer: OptimizerSpec) -> Structure:
     return model.architecture, model.input_shape[2], model.head, structure_of(optimizer)
+
+
+def _fits(kept: tuple[Structure, CompiledModel], model: ModelSpec, optimizer: OptimizerSpec) -> bool:
+    structure, compiled = kept
+    return structure == _structure(model, optimizer) and compiled.takes(model.input_shape[:2])
 
 
 def _forget() -> None:

@@ -1,7 +1,8 @@
 """Synthetic cohorts with a known ceiling: what a perfect model of the patch would reach.
 
-A smooth hidden field drives both the expression of CD3D and, weakly, the signal of five sequences inside a
-tumour; the answers follow in closed form (`data_prep.phantom.answers`).
+A smooth hidden field drives both the expression of CD3D and, weakly, what some of the sequences show inside a
+tumour: their signal (`gaussian`) or the amplitude of their noise (`texture`). Of two fields the product is
+expressed (`interaction`). The answers follow in closed form (`answers`, `texture` and `interaction` here).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The closed forms: what the best possible reader of a patch reaches on a phantom.
+"""The closed forms: what the best possible reader of a patch reaches on a Gaussian phantom.
 
 Participant p, sequence j, voxel x: the field `z = u_p + sqrt(1 - tau2) F(x)`, an image
 `I_j = w_j z + eta_j + o_pj`, the expression `g = kappa z(true site) + sqrt(1 - kappa2) e`, the label g > 0;
@@ -76,7 +76,18 @@ def ideal_reader(W: float, model: FieldModel) -> Reader:
         W: Sum of the squared weights of the sequences at hand, above 0.
         model: The constants of the field and its noise.
     """
-    S, c = patch_covariance(W, model), site_covariance(W, model)
+    return linear_reader(patch_covariance(W, model), W, model)
+
+
+def linear_reader(S: DoubleArray, W: float, model: FieldModel) -> Reader:
+    """Solve for the ideal score of a normal patch `y = sqrt(W) z + noise + level`.
+
+    Args:
+        S: Covariance of the patch, shape (voxels, voxels).
+        W: Variance that the field z adds to each voxel.
+        model: The constants of the field; the level has its `offset_variance`.
+    """
+    c = site_covariance(W, model)
     score: DoubleArray = np.linalg.solve(S, c).astype(float)
     rho = float(np.sqrt(model.kappa2 * c @ score))
     return Reader(score, rho, auc_from_rho(rho), _auc_within(S, c, W, model))
@@ -84,12 +95,23 @@ def ideal_reader(W: float, model: FieldModel) -> Reader:
 
 def patch_covariance(W: float, model: FieldModel) -> DoubleArray:
     """S, the covariance of the patch y, shape (voxels, voxels)."""
-    offsets = patch_offsets(model.radius)
-    squared = ((offsets[:, None] - offsets[None]) ** 2).sum(-1)
-    field = model.tau2 + (1 - model.tau2) * np.exp(-squared / (2 * model.length**2))
-    noise = np.exp(-squared / (2 * model.noise_length**2)) + model.nugget * np.eye(len(offsets))
-    covariance: DoubleArray = W * field + noise + model.offset_variance
+    squared = _squared_distances(model.radius)
+    noise = np.exp(-squared / (2 * model.noise_length**2)) + model.nugget * np.eye(len(squared))
+    covariance: DoubleArray = W * field_covariance(model) + noise + model.offset_variance
     return covariance
+
+
+def field_covariance(model: FieldModel) -> DoubleArray:
+    """Cz, the covariance of the field z over a patch, shape (voxels, voxels)."""
+    squared = _squared_distances(model.radius)
+    covariance: DoubleArray = model.tau2 + (1 - model.tau2) * np.exp(-squared / (2 * model.length**2))
+    return covariance
+
+
+def _squared_distances(radius: int) -> DoubleArray:
+    offsets = patch_offsets(radius)
+    squared: DoubleArray = ((offsets[:, None] - offsets[None]) ** 2).sum(-1)
+    return squared
 
 
 def site_covariance(W: float, model: FieldModel) -> DoubleArray:

@@ -12,12 +12,13 @@ from data_prep.arrays import DoubleArray
 from data_prep.phantom.head import rotation
 from data_prep.phantom.hidden import Hidden, draw_hidden
 from data_prep.phantom.plan import SESSIONS, Plan, make_plan
+from data_prep.phantom.readers import ideal_probits
 from data_prep.phantom.scan import Scan, visit
 from data_prep.phantom.sites import Sites, draw_sites
 from data_prep.phantom.spec import SEQUENCES, PhantomSpec
 from data_prep.phantom.streams import stream
 from data_prep.phantom.tables import GENES, Participant, write_tables
-from data_prep.phantom.truth import answers, ideal_probits
+from data_prep.phantom.truth import answers
 from data_prep.phantom.write import Folder, json_bytes, new_folder, quantise
 
 _UNIT: Final = 100.0  # stored intensity of one unit of image noise
@@ -59,10 +60,10 @@ def _write_participant(folder: Folder, plan: Plan, index: int) -> Participant:
     scans = [visit(plan, hidden, index, session) for session in range(plan.sessions[index])]
     for scan in scans:
         _write_images(folder, scan, affine)
-    anatomy, z = scans[0].anatomy, scans[0].z
+    anatomy, driver = scans[0].anatomy, scans[0].driver
     folder.volume(f"{name}/mask.nii.gz", (anatomy.head.brain > 0.5).astype(np.uint8), affine)
     folder.volume(f"{name}/tumor.nii.gz", anatomy.tumour.mask.astype(np.uint8), affine)
-    folder.volume(f"truth/fields/{name}.nii.gz", quantise(z, _FIELD_STEP), affine, slope=_FIELD_STEP)
+    folder.volume(f"truth/fields/{name}.nii.gz", quantise(driver, _FIELD_STEP), affine, slope=_FIELD_STEP)
     sites = draw_sites(
         anatomy.tumour.mask, int(plan.counts[index]), plan.spec, stream(plan.spec.seed, "sites", index)
     )
@@ -94,7 +95,7 @@ def draw_affine(spec: PhantomSpec, index: int) -> DoubleArray:
 def _express(
     plan: Plan, hidden: Hidden, sites: Sites, index: int
 ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-    """The field at the true sites, the expression g that it drives, and numbers for further genes."""
+    """The product of the fields at the true sites, the expression g it drives, numbers for further genes."""
     source = draw_hidden(plan, index, "null") if plan.spec.signal == "none" else hidden
     z = np.array([source.at(*site[:, None]).item() for site in sites.true])
     noise = stream(plan.spec.seed, "expression", index).standard_normal((len(z), len(GENES)))

@@ -1,8 +1,9 @@
-"""The hidden field of a participant and what hides it in an image: noise and the participant's own level."""
+"""What is hidden in a participant's images, and what hides it: noise and the participant's own level."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,14 @@ from data_prep.arrays import FloatArray
 from data_prep.phantom.fields import GaussianField, draw_field
 from data_prep.phantom.plan import Plan
 from data_prep.phantom.streams import stream
+from data_prep.phantom.texture import LEVEL_SDS
+
+_STREAMS: Final = {"field": ("field", "field_b"), "null": ("null", "null_b")}
 
 
 @dataclass(frozen=True)
-class Hidden:
-    """The field z of one participant: a level of their own and what varies in space.
+class Field:
+    """One field z of one participant: a level of their own and what varies in space.
 
     Attributes:
         level: u, with variance tau2.
@@ -33,12 +37,32 @@ class Hidden:
         return np.asarray(self.level + spread * self.field.at(x, y, z), np.float32)
 
 
+@dataclass(frozen=True)
+class Hidden:
+    """What drives the expression of one participant: the product of their fields, one or two.
+
+    Attributes:
+        fields: Independent fields, `PhantomSpec.fields` of them.
+    """
+
+    fields: tuple[Field, ...]
+
+    def at(self, x: npt.ArrayLike, y: npt.ArrayLike, z: npt.ArrayLike) -> FloatArray:
+        """The product of the fields on the grid of three axes in mm, shape (len(x), len(y), len(z))."""
+        return np.asarray(np.prod([field.at(x, y, z) for field in self.fields], axis=0), np.float32)
+
+
 def draw_hidden(plan: Plan, participant: int, name: str = "field") -> Hidden:
-    """Draw the field of a participant; "null" names another one, which no image shows."""
+    """Draw the fields of a participant; "null" names other ones, which no image shows."""
+    streams = _STREAMS[name][: plan.spec.fields]
+    return Hidden(tuple(_draw_field(plan, participant, stream_name) for stream_name in streams))
+
+
+def _draw_field(plan: Plan, participant: int, name: str) -> Field:
     spec, model = plan.spec, plan.spec.model
     rng = stream(spec.seed, name, participant)
     level = float(model.tau2**0.5 * rng.standard_normal())
-    return Hidden(level, draw_field(spec.size, model.length, rng), model.tau2)
+    return Field(level, draw_field(spec.size, model.length, rng), model.tau2)
 
 
 def draw_eta(plan: Plan, participant: int, session: int, sequence: int) -> GaussianField:
@@ -52,3 +76,15 @@ def draw_offset(plan: Plan, participant: int, session: int, sequence: int) -> fl
     scanner = int(plan.scanner[participant, session])
     rng = stream(plan.spec.seed, "offset", participant, scanner, sequence)
     return float(plan.spec.model.offset_variance**0.5 * rng.standard_normal())
+
+
+def draw_grain(plan: Plan, participant: int, session: int, sequence: int) -> FloatArray:
+    """Draw the white noise of one image of a texture before its amplitude, shape (n, n, n)."""
+    rng = stream(plan.spec.seed, "grain", participant, session, sequence)
+    return rng.standard_normal((plan.spec.size,) * 3, dtype=np.float32)
+
+
+def draw_log_level(plan: Plan, participant: int, session: int) -> float:
+    """Draw n, the level of the log-amplitude that a participant's images from one scanner share."""
+    rng = stream(plan.spec.seed, "level", participant, int(plan.scanner[participant, session]))
+    return float(LEVEL_SDS[plan.spec.signal] * rng.standard_normal())

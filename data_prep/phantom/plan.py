@@ -7,11 +7,12 @@ from typing import Final
 
 import numpy as np
 
-from data_prep.arrays import BoolArray, IntArray
+from data_prep.arrays import BoolArray, DoubleArray, IntArray
 from data_prep.phantom.scanners import Scanner, draw_scanners
 from data_prep.phantom.sites import allocate
 from data_prep.phantom.spec import SEQUENCES, PhantomSpec
 from data_prep.phantom.streams import stream
+from data_prep.phantom.weights import signal_weights
 
 SESSIONS: Final = ("ses-1", "ses-2")
 
@@ -28,6 +29,7 @@ class Plan:
         scanners: The scanners of the phantom.
         scanner: Index into `scanners` for both sessions, shape (participants, 2).
         sessions: How many sessions each has, shape (participants,).
+        weights: What a unit of each field adds to each sequence's signal, shape (9, fields).
     """
 
     spec: PhantomSpec
@@ -37,10 +39,15 @@ class Plan:
     scanners: tuple[Scanner, ...]
     scanner: IntArray
     sessions: IntArray
+    weights: DoubleArray
 
     def strength(self, participant: int) -> float:
-        """W of the sequences that a participant has."""
-        return float((np.square(self.spec.weights) * self.present[participant]).sum().round(12))
+        """W of the sequences that a participant has, for the first field."""
+        return float((np.square(self.weights[:, 0]) * self.present[participant]).sum().round(12))
+
+    def carriers(self, participant: int) -> int:
+        """How many of the sequences that show a field a participant has."""
+        return int(self.present[participant, list(self.spec.carriers)].sum())
 
 
 def make_plan(spec: PhantomSpec) -> Plan:
@@ -59,14 +66,20 @@ def make_plan(spec: PhantomSpec) -> Plan:
         scanners=scanners,
         scanner=np.stack([first, np.where(people % 2 == 1, other, first)], axis=1),
         sessions=np.where(people < spec.repeats, 2, 1),
+        weights=signal_weights(spec),
     )
 
 
 def _draw_present(spec: PhantomSpec, rng: np.random.Generator) -> BoolArray:
-    """Draw what is there; who would keep no sequence that carries the field gets one of them back."""
+    """Draw what is there, and give back what nobody can do without.
+
+    A participant who would keep no sequence that shows the field gets one of them back; of two fields, both.
+    """
     present = rng.random((spec.participants, len(SEQUENCES))) >= spec.missing
-    informative = np.flatnonzero(spec.weights)
-    spared = rng.choice(informative, size=spec.participants)
-    blind = ~present[:, informative].any(axis=1)
+    carriers = list(spec.carriers)
+    spared = rng.choice(carriers, size=spec.participants)
+    blind = ~present[:, carriers].any(axis=1)
     present[blind, spared[blind]] = True
+    if spec.fields > 1:
+        present[:, carriers] = True
     return present

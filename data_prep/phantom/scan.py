@@ -12,10 +12,11 @@ from data_prep.arrays import DoubleArray, FloatArray
 from data_prep.phantom.contrast import contrast_images
 from data_prep.phantom.fields import draw_field
 from data_prep.phantom.head import Head, draw_pose, make_head
-from data_prep.phantom.hidden import Hidden, draw_eta, draw_offset
+from data_prep.phantom.hidden import Hidden, draw_eta, draw_grain, draw_log_level, draw_offset
 from data_prep.phantom.plan import Plan
 from data_prep.phantom.spec import PhantomSpec
 from data_prep.phantom.streams import stream
+from data_prep.phantom.texture import AMPLITUDE
 from data_prep.phantom.tumour import Tumour, draw_shape, make_tumour
 
 _BIAS_SD: Final = 0.15
@@ -64,7 +65,7 @@ class Scan:
         participant: Index from 0.
         session: Index from 0.
         anatomy: As the scanner sees it.
-        z: The hidden field as the scanner sees it, shape (n, n, n).
+        fields: The hidden fields as the scanner sees them, shape (n, n, n) each.
         bias: The slow drift of intensity that all images of the visit share, shape (n, n, n).
     """
 
@@ -72,8 +73,13 @@ class Scan:
     participant: int
     session: int
     anatomy: Anatomy
-    z: FloatArray
+    fields: tuple[FloatArray, ...]
     bias: FloatArray
+
+    @property
+    def driver(self) -> FloatArray:
+        """What expression follows: the product of the fields, shape (n, n, n)."""
+        return np.asarray(np.prod(self.fields, axis=0), np.float32)
 
     def image(self, sequence: int) -> FloatArray:
         """One image without the offset B: `G (A + w z + eta + o + bias)` in the head, 0 in air.
@@ -81,6 +87,9 @@ class Scan:
         The hidden field and the offset o have their full strength in the tumour and change together around it
         (`Tumour.reach`): no remote tissue tells the one from the other, and a z-score over the brain leaves
         both as they are. The noise eta fades less: the field is nowhere easier to see than in the tumour.
+
+        Where a texture shows, white noise stands in for eta, see `_texture`. It is added after the scanner's
+        smoothing, which would weaken it on one scanner more than the field does anywhere.
 
         Args:
             sequence: Index into `SEQUENCES`.
@@ -90,16 +99,41 @@ class Scan:
         """
         spec, key = self.plan.spec, (self.participant, self.session, sequence)
         scanner = self.plan.scanners[self.plan.scanner[self.participant, self.session]]
-        axis, reach = np.arange(spec.size), self.anatomy.tumour.reach
-        eta = draw_eta(self.plan, *key).at(axis, axis, axis)
-        image = np.float32(spec.weights[sequence]) * self.z + np.float32(draw_offset(self.plan, *key))
-        image *= reach
-        image += (_REMOTE_NOISE + (1 - _REMOTE_NOISE) * reach.clip(0)) * eta
+        textured = spec.kind == "texture" and sequence in spec.carriers
+        image = self._signal(sequence) + np.float32(draw_offset(self.plan, *key))
+        image *= self.anatomy.tumour.reach
+        if not textured:
+            image += self._eta(sequence)
         image += self.anatomy.images[sequence] + self.bias
         white = stream(spec.seed, "nugget", *key).standard_normal(image.shape, dtype=np.float32)
         image += np.float32(spec.model.nugget**0.5) * white
-        image *= self.anatomy.inside * np.float32(scanner.gain[sequence])
-        return np.asarray(ndimage.gaussian_filter(image, scanner.blur) if scanner.blur else image, np.float32)
+        seen = self.anatomy.inside * np.float32(scanner.gain[sequence])
+        image *= seen
+        image = ndimage.gaussian_filter(image, scanner.blur) if scanner.blur else image
+        return np.asarray(image + seen * self._texture(sequence) if textured else image, np.float32)
+
+    def _signal(self, sequence: int) -> FloatArray:
+        """What the fields add to the signal, shape (n, n, n)."""
+        parts = zip(self.plan.weights[sequence], self.fields, strict=True)
+        return np.asarray(sum(np.float32(weight) * z for weight, z in parts), np.float32)
+
+    def _eta(self, sequence: int) -> FloatArray:
+        axis, reach = np.arange(self.plan.spec.size), self.anatomy.tumour.reach
+        eta = draw_eta(self.plan, self.participant, self.session, sequence).at(axis, axis, axis)
+        return np.asarray((_REMOTE_NOISE + (1 - _REMOTE_NOISE) * reach.clip(0)) * eta, np.float32)
+
+    def _texture(self, sequence: int) -> FloatArray:
+        """White noise of amplitude `exp(a z + n)`, shape (n, n, n).
+
+        The log-amplitude, as the signal of other kinds, is 0 on the average of the brain: the deviation that
+        a z-score divides by does not follow it.
+        """
+        key = (self.participant, self.session)
+        log = np.float32(AMPLITUDE) * self.driver + np.float32(draw_log_level(self.plan, *key))
+        grain = draw_grain(self.plan, *key, sequence)
+        # In double precision: processors differ in the last digit of single exponentials.
+        amplitude = np.exp(self.anatomy.tumour.reach * log, dtype=np.float64)
+        return np.asarray(amplitude.astype(np.float32) * grain, np.float32)
 
 
 def visit(plan: Plan, hidden: Hidden, participant: int, session: int) -> Scan:
@@ -115,6 +149,6 @@ def visit(plan: Plan, hidden: Hidden, participant: int, session: int) -> Scan:
         participant=participant,
         session=session,
         anatomy=make_anatomy(spec, participant, shift),
-        z=hidden.at(*(axis - move for move in shift)),
+        fields=tuple(field.at(*(axis - move for move in shift)) for field in hidden.fields),
         bias=np.float32(_BIAS_SD) * drift.at(axis, axis, axis),
     )

@@ -9,14 +9,22 @@ from data_prep.problems import Problems, nearest
 
 SEQUENCES: Final = ("FA", "MD", "EPI-C", "FLAIR", "rCBV", "srCBV", "T1", "T1Gd", "T2")
 
-SHARES: Final = (0.63, 0.50, 0.39, 0.35, 0.27, 0.0, 0.0, 0.0, 0.0)
-"""How strongly each of `SEQUENCES` sees the hidden field, up to a common factor."""
+SIGNALS: Final = ("easy", "default", "hard", "none")
+"""The legal strengths; with "none" the images are those of "default", but labels follow other fields."""
 
-SIGNALS: Final = {"easy": 0.8, "default": 0.4, "hard": 0.1, "none": 0.4}
-"""W, the summed squared weights; with "none" the images keep their field, but labels follow another."""
-
-KINDS: Final = {"gaussian": "a field that adds to the signal of five sequences"}
+KINDS: Final = {
+    "gaussian": "a field that adds to the signal of five sequences",
+    "texture": "a field that sets the amplitude of the noise in five sequences; their means carry nothing",
+    "interaction": "two fields, one a sequence, whose product is expressed; linear scores carry nothing",
+}
 """The legal kinds, each in words."""
+
+CARRIERS: Final = {
+    "gaussian": ("FA", "MD", "EPI-C", "FLAIR", "rCBV"),
+    "texture": ("FA", "MD", "EPI-C", "FLAIR", "rCBV"),
+    "interaction": ("MD", "rCBV"),
+}
+"""The sequences that show a field, by kind; anatomy is nearly flat in them inside the tumour."""
 
 MAX_PER_PARTICIPANT: Final = 8
 MIN_SIZE: Final = 24
@@ -112,10 +120,14 @@ class PhantomSpec:
         return FieldModel()
 
     @property
-    def weights(self) -> tuple[float, ...]:
-        """The weight of the field in each of `SEQUENCES`; their squares sum to W."""
-        norm = sum(share**2 for share in SHARES)
-        return tuple(share * (SIGNALS[self.signal] / norm) ** 0.5 for share in SHARES)
+    def carriers(self) -> tuple[int, ...]:
+        """Indices into `SEQUENCES` of those that show a field."""
+        return tuple(SEQUENCES.index(name) for name in CARRIERS[self.kind])
+
+    @property
+    def fields(self) -> int:
+        """How many hidden fields there are; what is expressed is their product."""
+        return 2 if self.kind == "interaction" else 1
 
     @property
     def spacing(self) -> float:

@@ -27,7 +27,7 @@ class Participant:
     Attributes:
         sites: Sites in voxels.
         affine: Voxel to world, shape (4, 4).
-        z: The hidden field of the labels at the true sites, shape (biopsies,).
+        z: The hidden field of the labels, or the product of two, at the true sites; shape (biopsies,).
         g: Expression of CD3D in standard units, shape (biopsies,).
         others: Independent standard normal numbers for the other genes, shape (biopsies, 3).
         probit: m, with `Phi(m)` the ideal probability of a positive label, shape (biopsies,).

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import gzip
 import hashlib
 import json
 from dataclasses import replace
@@ -9,9 +11,10 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from data_prep.cohort import read_cohort
-from data_prep.phantom import SEQUENCES, PhantomSpec, write_phantom
+from data_prep.phantom import KINDS, SEQUENCES, PhantomSpec, write_phantom
 from data_prep.phantom.cohort import draw_affine
 
 SMALL = PhantomSpec(participants=2, biopsies=4, size=24, seed=5)
@@ -83,6 +86,47 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
+def test_a_seed_means_what_it_meant_before_there_were_other_kinds(phantom: Any) -> None:
+    """The digest was taken of the files that were written then, before compression."""
+    total = hashlib.sha256()
+    for name, content in sorted(contents(phantom.folder).items()):
+        plain = gzip.decompress(content) if name.endswith(".gz") else content
+        if name == "truth/answers.json":
+            document = json.loads(content)
+            del document["hashes"]
+            plain = json.dumps(document).encode()
+        total.update(name.encode() + plain)
+    assert total.hexdigest() == "3001004104b871f48ca823bb35ac2494f39620fe834fb46ea88fba247da4013c"
+
+
+@pytest.mark.parametrize("kind", ["texture", "interaction"])
+def test_other_kinds_have_the_same_files_and_sites(tmp_path: Path, phantom: Any, kind: str) -> None:
+    spec = replace(phantom.spec, kind=kind, missing=0.0)
+    plain, other = tmp_path / "gaussian", tmp_path / kind
+    write_phantom(plain, replace(spec, kind="gaussian"))
+    write_phantom(other, spec)
+    assert contents(plain).keys() == contents(other).keys()
+    for name in ("biopsies.tsv", "participants.tsv", "sub-001/mask.nii.gz", "sub-002/ses-2/T2.nii.gz"):
+        assert (plain / name).read_bytes() == (other / name).read_bytes()
+    assert read_cohort(other).sequences == SEQUENCES
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_field_of_the_truth_is_what_is_expressed(tmp_path: Path, kind: str) -> None:
+    write_phantom(tmp_path / kind, replace(SMALL, kind=kind))
+    with (tmp_path / kind / "truth/true_sites.tsv").open() as table:
+        rows = list(csv.DictReader(table, delimiter="\t"))
+    with (tmp_path / kind / "biopsies.tsv").open() as table:
+        people = [row["participant_id"] for row in csv.DictReader(table, delimiter="\t")]
+    for row, name in zip(rows, people, strict=True):
+        image = nibabel.load(tmp_path / kind / f"truth/fields/{name}.nii.gz")
+        place = nibabel.affines.apply_affine(
+            np.linalg.inv(image.affine), [float(row[axis]) for axis in "xyz"]
+        )
+        (read,) = ndimage.map_coordinates(image.get_fdata(), place[:, None], order=1)
+        assert read == pytest.approx(float(row["field"]), abs=0.1)
+
+
 def test_another_seed_gives_other_images_and_labels(tmp_path: Path, phantom: Any) -> None:
     write_phantom(tmp_path / "other", replace(phantom.spec, seed=2, participants=2, biopsies=8, repeats=0))
     other, these = contents(tmp_path / "other"), contents(phantom.folder)
@@ -91,10 +135,11 @@ def test_another_seed_gives_other_images_and_labels(tmp_path: Path, phantom: Any
     assert all(other[name] != these[name] for name in shared)
 
 
-def test_the_null_changes_the_labels_and_no_image(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_null_changes_the_labels_and_no_image(tmp_path: Path, kind: str) -> None:
     signal, null = tmp_path / "signal", tmp_path / "null"
-    write_phantom(signal, SMALL)
-    truth = write_phantom(null, replace(SMALL, signal="none"))
+    write_phantom(signal, replace(SMALL, kind=kind))
+    truth = write_phantom(null, replace(SMALL, kind=kind, signal="none"))
     differing = {name for name, content in contents(null).items() if contents(signal)[name] != content}
     assert differing == {"cohort.toml", "expression.tsv", "truth/answers.json", "truth/true_sites.tsv"}
     assert truth["auc_bayes"] == 0.5

@@ -40,3 +40,19 @@ def test_strength_counts_what_is_present() -> None:
     assert plan.strength(0) == pytest.approx(0.4)
     plan.present[0, 0] = False
     assert plan.strength(0) == pytest.approx(0.4 * (1 - 0.63**2 / 0.9944))
+
+
+def test_an_interaction_misses_none_of_its_sequences_and_others_as_a_gaussian_does() -> None:
+    gaussian, interaction = make_plan(SPEC), make_plan(replace(SPEC, kind="interaction"))
+    carriers = list(interaction.spec.carriers)
+    assert interaction.present[:, carriers].all()
+    assert interaction.present.mean() < 0.9
+    assert np.array_equal(gaussian.counts, interaction.counts)
+
+
+def test_a_texture_counts_the_sequences_that_show_it() -> None:
+    plan = make_plan(replace(SPEC, kind="texture", missing=0.5))
+    counts = [plan.carriers(index) for index in range(SPEC.participants)]
+    assert counts == plan.present[:, :5].sum(axis=1).tolist()
+    assert min(counts) == 1
+    assert max(counts) == 5

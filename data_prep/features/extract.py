@@ -1,0 +1,85 @@
+"""Features by the name of their set, computed once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from data_prep.cache import cache_key
+from data_prep.cohort import Cohort
+from data_prep.features.location import location
+from data_prep.features.simple import missingness, roi_means
+from data_prep.features.table import FeatureTable, read_features, write_features
+from data_prep.features.texture import texture
+from data_prep.patches import PatchSet
+from data_prep.problems import InputError, nearest
+
+# Raise it whenever the same patches would give other features.
+_FORMAT = 1
+
+_SETS: dict[str, Callable[[Cohort, PatchSet, int], FeatureTable]] = {
+    "location": lambda cohort, patches, _: location(cohort, patches.sequences),
+    "missingness": lambda _, patches, __: missingness(patches),
+    "roi_means": lambda _, patches, radius: roi_means(patches, radius),
+    "texture": lambda _, patches, radius: texture(patches, radius),
+}
+
+FEATURE_SETS = tuple(_SETS)
+
+
+def load_features(name: str, cohort: Cohort, patches: PatchSet, radius: int, cache: Path) -> FeatureTable:
+    """The features of every biopsy of a patch set: from `cache` where they lie there, else computed.
+
+    An entry is named by all it depends on: the content of the patches and the radius, or for "location" the
+    sites and the files of masks and images. A damaged one is computed anew.
+
+    Args:
+        name: One of `FEATURE_SETS`.
+        cohort: The cohort of the patches; it may have more biopsies.
+        patches: Of the biopsies that are wanted.
+        radius: Of the patch that "roi_means" and "texture" look at, in voxels; at most `patches.radius`.
+        cache: Folder of the entries; created if need be.
+
+    Returns:
+        A row for each biopsy of `patches`, in their order.
+
+    Raises:
+        InputError: Unknown name; a radius that does not fit; patches of another cohort; the problems of
+            masks; a cache that cannot be written.
+    """
+    if name not in _SETS:
+        raise InputError(f"features: unknown name '{name}'; {nearest(name, FEATURE_SETS)}.")
+    cohort = _restricted(cohort, patches)
+    path = cache / "features" / f"{_key(name, cohort, patches, radius)}.npy"
+    kept = read_features(path)
+    if kept is not None:
+        return kept
+    table = _SETS[name](cohort, patches, radius)
+    try:
+        write_features(table, path)
+    except OSError as error:
+        raise InputError(f"{cache}: the cache must be writable, but got '{error.strerror}'.") from error
+    return table
+
+
+def _restricted(cohort: Cohort, patches: PatchSet) -> Cohort:
+    """The cohort with the biopsies of the patches alone, in their order."""
+    biopsies = {biopsy.biopsy_id: biopsy for biopsy in cohort.biopsies}
+    unknown = [name for name in patches.biopsy_id if name not in biopsies]
+    if unknown:
+        raise InputError(
+            f"{cohort.file.biopsies}: all biopsies of the patches are needed, but '{unknown[0]}' is absent."
+        )
+    return replace(cohort, biopsies=tuple(biopsies[name] for name in patches.biopsy_id))
+
+
+def _key(name: str, cohort: Cohort, patches: PatchSet, radius: int) -> str:
+    content = [_FORMAT, name]
+    if name == "location":
+        content.append(cache_key(cohort, patches.request))
+    else:
+        content += [patches.hash, radius]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -1,0 +1,69 @@
+"""Where in the brain a biopsy was taken: what a model may know without any image intensity."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from data_prep.arrays import DoubleArray, IntArray
+from data_prep.brain import BrainMask, read_brain
+from data_prep.cohort import Cohort
+from data_prep.features.table import FeatureTable
+from data_prep.geometry import canonical_voxel
+from data_prep.problems import InputError, Problems
+from data_prep.survey import Visit, in_parallel, survey
+
+Box = tuple[IntArray, IntArray]
+
+
+def location(cohort: Cohort, sequences: tuple[str, ...]) -> FeatureTable:
+    """Position of each site in the box around the brain mask, or in the whole image where there is no mask.
+
+    Args:
+        cohort: The cohort.
+        sequences: Of the study; their headers tell the grid.
+
+    Returns:
+        Columns "right", "anterior", "superior" in the order of the biopsies: 0 at the outermost voxel on the
+        left, behind, below, and 1 at the opposite one; beyond for a site outside the mask's box.
+
+    Raises:
+        InputError: Every problem of the headers, the sites and the masks.
+    """
+    problems = Problems()
+    visits = survey(cohort, sequences, problems).visits
+    problems.raise_any()
+    boxes = in_parallel(lambda visit: _box(cohort, visit), visits, None)
+    values = np.full((len(cohort.biopsies), 3), np.nan)
+    for visit, box in zip(visits, boxes, strict=True):
+        if isinstance(box, InputError):
+            problems.extend(box)
+        else:
+            values[visit.rows] = _relative(visit.sites, *box)
+    problems.raise_any()
+    return FeatureTable(values, ("right", "anterior", "superior"))
+
+
+def _box(cohort: Cohort, visit: Visit) -> Box | InputError:
+    """The box that a visit's sites are seen in, or what is wrong with its mask."""
+    if visit.brain is None:
+        return np.zeros(3, dtype=np.int64), np.array(visit.grid.canonical_shape, dtype=np.int64) - 1
+    try:
+        return bounding_box(read_brain(visit.brain))
+    except InputError as error:
+        return InputError(f"{cohort.label_of(visit.brain.path)}: {error}")
+
+
+def _relative(sites: IntArray, low: IntArray, high: IntArray) -> DoubleArray:
+    """From 0 at `low` to 1 at `high`; where both are one voxel, it is in the middle."""
+    extent = high - low
+    return np.where(extent > 0, (sites - low) / np.maximum(extent, 1), 0.5)
+
+
+def bounding_box(mask: BrainMask) -> Box:
+    """The outermost canonical voxels of a mask that is true somewhere, both inclusive, shape (3,) each."""
+    nx, ny, _ = mask.grid.shape
+    shadow = np.unpackbits(np.bitwise_or.reduce(mask.bits, axis=0), count=nx * ny).reshape(nx, ny, order="F")
+    occupied = (shadow.any(axis=1), shadow.any(axis=0), mask.bits.any(axis=1))
+    ends = np.array([np.flatnonzero(axis)[[0, -1]] for axis in occupied])
+    corners = np.stack([canonical_voxel(mask.grid, ends[:, end]) for end in (0, 1)])
+    return corners.min(axis=0), corners.max(axis=0)

@@ -77,7 +77,8 @@ def sampled(folder: Path, trials: int) -> list[float]:
     try:
         for number in range(trials):
             for split in range(3):
-                child.run_fold(TrialConfig(settings_of(number), number), split, lambda message: None)
+                settings = study.parameters.settings(settings_of(number))
+                child.run_fold(TrialConfig(settings, number), split, lambda message: None)
             pids.add(child.pid)
             memory.append(resident_mb(child.pid or 0))
     finally:

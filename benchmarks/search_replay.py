@@ -14,8 +14,8 @@ from search_table import SPACE, STUDY, Row
 from search.booking import book_fold
 from search.claims import trial_seed
 from search.pruner import MIN_FOLDS, REFERENCES
+from search.sections import SearchSection
 from search.storage import make_sampler
-from search.study_file import SearchSection
 from search.suggest import sample
 
 

@@ -149,10 +149,11 @@ class _Keeper:
         return Row(settings, folds, float(np.mean(aucs)))
 
     def _fold(self, settings: dict[str, Any], seed: int, split: int) -> tuple[FoldResult, float]:
-        from search.fold import run_fold
+        from search.fold import Task, run_fold
+        from search.network import train_network
 
-        config = TrialConfig(settings, seed)
-        fold = run_fold(self._material, STUDY, config, split, self._trainer, lambda message: None)
+        task = Task.of(self._material, STUDY, TrialConfig(settings, seed), split)
+        fold = run_fold(task, lambda task: train_network(task, self._trainer, lambda message: None))
         images = model_input(self._fresh.patches, settings["patch_radius"], self._fresh.missing)
         pairs = count_pairs(self._fresh.labels.label, self._trainer.last.predict(images))
         return fold, float(pairs.auc or 0.0)

@@ -18,7 +18,7 @@ from search_replay import Clairvoyant, Replayed, replay
 from search_table import COHORT, STUDY, Row, load_table
 
 from search.pruner import PairedParticipantPruner
-from search.study_file import SearchSection
+from search.sections import SearchSection
 
 # Not called search.py: the scripts of this folder would import that in place of the package `search`.
 NEAR = 0.01  # of the best true AUC: the search has arrived

@@ -19,7 +19,7 @@ from data_prep.records import MASKS, Cohort
 from data_prep.survey import Progress
 
 # Raise it whenever the same files and request would give other patches.
-_FORMAT = 1
+_FORMAT = 2
 
 _INDEX = "patches.json"
 

@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from data_prep.arrays import FloatArray, IntArray
+from data_prep.arrays import BoolArray, FloatArray, IntArray
 from data_prep.patches import PatchSet
 from data_prep.problems import InputError, nearest
 
 MISSING = ("mask", "zero", "drop")
 
 
-def input_channels(patches: PatchSet, missing: str) -> tuple[str, ...]:
-    """Names of the channels of `model_input`.
+@dataclass(frozen=True)
+class ChannelLayout:
+    """Where the sequences stand among the channels of `model_input`.
+
+    Attributes:
+        sequences: C, how many stand side by side in each slice.
+        slices: S; the first S * C channels are images.
+        presence: The sequence that each further channel tells the presence of, by number.
+    """
+
+    sequences: int
+    slices: int = 1
+    presence: tuple[int, ...] = ()
+
+    @property
+    def channels(self) -> int:
+        """How many there are."""
+        return self.slices * self.sequences + len(self.presence)
+
+    def spread(self, of_images: FloatArray, of_presence: FloatArray | BoolArray) -> FloatArray:
+        """Numbers of each sequence, two arrays of shape (n, C), put at its channels: shape (n, channels)."""
+        parts = [np.tile(of_images, self.slices), of_presence[:, list(self.presence)]]
+        return np.concatenate(parts, axis=1, dtype=np.float32)
+
+
+def channel_layout(patches: PatchSet, missing: str) -> ChannelLayout:
+    """Where the sequences stand among the channels of `model_input`.
 
     Args:
         patches: The whole cohort's: which sequences need a presence channel depends on who is in the set.
@@ -25,8 +52,14 @@ def input_channels(patches: PatchSet, missing: str) -> tuple[str, ...]:
     """
     if missing not in MISSING:
         raise InputError(f"missing: unknown value '{missing}'; {nearest(missing, MISSING)}.")
-    lacking = np.flatnonzero(~patches.present.all(axis=0)) if missing == "mask" else np.array([], dtype=int)
-    return (*patches.channel_names, *(f"has:{patches.sequences[column]}" for column in lacking))
+    lacking = np.flatnonzero(~patches.present.all(axis=0)) if missing == "mask" else ()
+    return ChannelLayout(len(patches.sequences), patches.slices, tuple(map(int, lacking)))
+
+
+def input_channels(patches: PatchSet, missing: str) -> tuple[str, ...]:
+    """Names of the channels of `model_input`; arguments and errors as of `channel_layout`."""
+    presence = channel_layout(patches, missing).presence
+    return (*patches.channel_names, *(f"has:{patches.sequences[column]}" for column in presence))
 
 
 def model_input(patches: PatchSet, radius: int, missing: str) -> FloatArray:
@@ -35,12 +68,10 @@ def model_input(patches: PatchSet, radius: int, missing: str) -> FloatArray:
     Raises:
         InputError: `missing` is illegal, or `radius` larger than what was extracted.
     """
-    channels = input_channels(patches, missing)
+    columns = list(channel_layout(patches, missing).presence)
     images = patches.images(radius)
-    names = channels[images.shape[-1] :]
-    if not names:
+    if not columns:
         return images
-    columns = [patches.sequences.index(name.removeprefix("has:")) for name in names]
     presence = patches.present[:, None, None, columns].astype(np.float32)
     presence = np.broadcast_to(presence, (*images.shape[:3], len(columns)))
     return np.concatenate([images, presence], axis=-1)

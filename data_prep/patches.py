@@ -17,12 +17,13 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from data_prep.arrays import BoolArray, FloatArray, IntArray
+from data_prep.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from data_prep.brain import BrainMask, read_brain
 from data_prep.problems import InputError, Problems, nearest
 from data_prep.records import Cohort
 from data_prep.resample import cut, neighbourhood, padding, sample_points, steps
 from data_prep.scan import read_boxes
+from data_prep.spacing import in_plane_mm
 from data_prep.survey import Progress, Visit, damage, in_parallel, survey
 from data_prep.volumes import Volume
 
@@ -84,6 +85,7 @@ class PatchSet:
         present: Whether the biopsy has the sequence, shape (n, C).
         mean: Of the image as `scan.read_boxes` has it, shape (n, C); 0 if absent or not normalised.
         std: Likewise; 1 if absent or not normalised.
+        voxel_mm: Edges of the patch's voxels along its two axes, float64 of shape (n, 2).
         biopsy_id: n names.
         participant_id: n names.
         request: What was asked for.
@@ -95,6 +97,7 @@ class PatchSet:
     present: BoolArray
     mean: FloatArray
     std: FloatArray
+    voxel_mm: DoubleArray
     biopsy_id: tuple[str, ...]
     participant_id: tuple[str, ...]
     request: PatchRequest
@@ -131,7 +134,7 @@ class PatchSet:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays by attribute name."""
-        names = ("raw", "padding", "present", "mean", "std")
+        names = ("raw", "padding", "present", "mean", "std", "voxel_mm")
         return {name: getattr(self, name) for name in names}
 
     def images(self, radius: int) -> FloatArray:
@@ -228,6 +231,7 @@ class _Block:
         self.problems: list[str] = []
         self._cohort, self._zscore = cohort, request.normalisation == "zscore"
         self._step = steps(request.spacing_mm, visit.grid.voxel_size)
+        self.voxel_mm = in_plane_mm(request.spacing_mm, visit.grid)
         self._points = [
             sample_points(site, self._step, request.radius, request.slices) for site in visit.sites
         ]
@@ -274,6 +278,7 @@ def _assemble(cohort: Cohort, request: PatchRequest, blocks: Sequence[_Block]) -
         present=np.repeat([block.present for block in blocks], repeats, axis=0)[order],
         mean=np.repeat([block.mean for block in blocks], repeats, axis=0)[order],
         std=np.repeat([block.std for block in blocks], repeats, axis=0)[order],
+        voxel_mm=np.repeat([block.voxel_mm for block in blocks], repeats, axis=0)[order],
         biopsy_id=tuple(biopsy.biopsy_id for biopsy in cohort.biopsies),
         participant_id=tuple(biopsy.participant_id for biopsy in cohort.biopsies),
         request=request,

@@ -78,12 +78,9 @@ def survey(cohort: Cohort, sequences: Sequence[str], problems: Problems) -> Surv
         sequences: Those whose images are needed; of a visit that has none of them another one tells the grid.
         problems: Receives unreadable headers, grids that differ, sites outside the grid.
     """
-    groups: dict[tuple[Path, ...], list[int]] = {}
-    for row, biopsy in enumerate(cohort.biopsies):
-        groups.setdefault(tuple(_files(cohort, biopsy, sequences).values()), []).append(row)
     visits: list[Visit] = []
     loose: list[Volume] = []
-    for rows in groups.values():
+    for rows in _by_files(cohort, sequences).values():
         volumes = _open(cohort, cohort.biopsies[rows[0]], sequences, problems)
         visit = _visit(cohort, rows, volumes, problems)
         if visit is None:
@@ -91,6 +88,42 @@ def survey(cohort: Cohort, sequences: Sequence[str], problems: Problems) -> Surv
         else:
             visits.append(visit)
     return Survey(tuple(visits), tuple(loose))
+
+
+def first_grids(cohort: Cohort, sequences: Sequence[str]) -> list[Grid]:
+    """The grids that `survey` finds, from the header of one file a visit; what else is wrong is left to it.
+
+    Args:
+        cohort: The cohort.
+        sequences: As in `survey`.
+
+    Returns:
+        Grids of the visits that have a file with a readable header as their first.
+
+    Raises:
+        InputError: There is none; every problem of those headers.
+    """
+    grids: list[Grid] = []
+    problems = Problems()
+    for files, rows in _by_files(cohort, sequences).items():
+        if not files:
+            note_no_image(cohort, cohort.biopsies[rows[0]], problems)
+            continue
+        try:
+            grids.append(open_volume(files[0]).grid)
+        except InputError as error:
+            problems.add(cohort.label_of(files[0]), str(error))
+    if not grids:
+        problems.raise_any()
+    return grids
+
+
+def _by_files(cohort: Cohort, sequences: Sequence[str]) -> dict[tuple[Path, ...], list[int]]:
+    """Rows of the biopsies that see the same files."""
+    groups: dict[tuple[Path, ...], list[int]] = {}
+    for row, biopsy in enumerate(cohort.biopsies):
+        groups.setdefault(tuple(_files(cohort, biopsy, sequences).values()), []).append(row)
+    return groups
 
 
 def _files(cohort: Cohort, biopsy: Biopsy, sequences: Sequence[str]) -> dict[str, Path]:

@@ -19,38 +19,50 @@ from models.reach import Reach
 from models.samples import DoubleArray, FloatArray, IntArray
 from models.seeding import initialise
 from models.spec import ModelSpec, OptimizerSpec
+from models.transfer import transfer, transferred
 
 CHUNK = 256
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
 class CompiledModel:
     """A network and an optimizer whose steps are traced at most once each.
 
-    A new fit begins with `reset`. Steps take any number of samples; learning rate and momentum are variables.
-    Patches may have any size of which the same convolutions see one pixel alone (see `takes`).
+    A new fit begins with `reset`. Steps take any number of samples; the settings of the optimizer, the rate
+    of dropout and the weights that a transfer begins with are variables. Patches may have any size of which
+    the same convolutions see one pixel alone (see `takes`).
 
     Args:
         spec: The network, for patches of one size.
         optimizer: What the steps update the weights with.
         xla: Whether XLA compiles the steps.
+        alone: Whether every step is on a single sample, by which batch normalisation then goes in its own way
+            (`models.views.LoneBatchNormalization`).
 
     Attributes:
-        model: The stock Keras network, for patches of any size; its weights are the trained ones, but for the
-            convolutions that `lowered` trains at their centre alone.
+        model: The stock Keras network, for patches of any size unless it is a custom one; its weights are the
+            trained ones, but for the convolutions that `lowered` trains at their centre alone.
         lowered: What the steps run.
         optimizer: Built on the weights that training moves.
         fits: How many fits have begun; whoever keeps the network for later compares it.
     """
 
-    def __init__(self, spec: ModelSpec, optimizer: OptimizerSpec, xla: bool = False) -> None:
+    def __init__(
+        self, spec: ModelSpec, optimizer: OptimizerSpec, xla: bool = False, alone: bool = False
+    ) -> None:
         self.model = open_model(spec)
+        self._spec = spec
+        # Decay moves taps that no gradient reaches. Of a custom network, all weights are taken as they are.
+        self._centring = not optimizer.weight_decay and spec.custom is None
         self._reach = Reach(self.model)
-        self._centred = self._reach.centred(spec.input_shape[:2])
-        self.lowered = lower(self.model, LOGIT, self._centred)
+        self._centred = self._centres(spec.input_shape[:2])
+        self.lowered = lower(self.model, LOGIT, self._centred, alone)
         self.optimizer = make_optimizer(optimizer, xla)
+        if spec.transfer is not None:
+            self.optimizer.slow_down(self.lowered.standing_for(transferred(self.model)))
         self.optimizer.build(self.lowered.trainable)
         self.fits = 0
-        patches = tf.TensorSpec((None, None, None, spec.input_shape[2]), tf.float32)
+        patches = tf.TensorSpec(self.model.input.shape, tf.float32)
         labels, rows = tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int64)
         self._step = _traced(self._train, (patches, labels), xla)
         self._epoch = _traced(self._run_epoch, (patches, labels, rows, rows), False)
@@ -62,7 +74,7 @@ class CompiledModel:
 
         Only then does a training give the same numbers whatever sizes the network was used for before.
         """
-        return self._reach.centred(size) == self._centred
+        return self._reach.takes(size) and self._centres(size) == self._centred
 
     def stock_model(self, spec: ModelSpec, seed: int) -> keras.Model:
         """A stock Keras model of its own with the trained weights, for patches of one size.
@@ -71,7 +83,7 @@ class CompiledModel:
             spec: This network's, at that size.
             seed: Of the last reset; weights out of reach of the patches are still those drawn then.
         """
-        model = build_model(spec, seed)
+        model = build_model(spec, seed) if spec.custom is None else open_model(spec)
         self.lowered.copy_to(model)
         return model
 
@@ -79,15 +91,32 @@ class CompiledModel:
         """How many trainable weights patches (height, width) leave without a gradient, whatever the data."""
         return self._reach.dead_parameters(size)
 
-    def reset(self, optimizer: OptimizerSpec, seed: int) -> None:
-        """Bring weights, statistics, slots and counter to those of a model newly built under the seed."""
+    def reset(self, optimizer: OptimizerSpec, seed: int, spec: ModelSpec | None = None) -> None:
+        """Bring weights, statistics, slots, counter and generators to those of a network newly built.
+
+        Args:
+            optimizer: Of the structure that the network was made with.
+            seed: Decides the weights that are drawn, and what dropout draws.
+            spec: Of that structure too, with its rate of dropout and its transferred weights; None for the
+                one that the network was made with.
+
+        Raises:
+            ModelError: The weights to transfer cannot be had, or do not fit.
+        """
+        spec = spec or self._spec
         self.fits += 1
-        initialise(self.model, seed)
+        initialise(self.model, seed, None if spec.custom is None else lambda: open_model(spec))
+        transfer(self.model, spec)
         self.lowered.load()
+        self.lowered.set_dropout(spec.dropout)
         reset_optimizer(self.optimizer, optimizer)
 
+    def set_learning_rate(self, rate: float) -> None:
+        """Train on at another learning rate; a reset sets that of its optimizer again."""
+        self.optimizer.learning_rate = rate
+
     def step(self, x: FloatArray, y: FloatArray) -> tf.Tensor:
-        """One optimisation step on one batch; its mean cross-entropy before the step."""
+        """One optimisation step on one batch; its loss before the step."""
         return self._step(x, y)
 
     def epoch(self, x: FloatArray, y: FloatArray, order: IntArray, cuts: IntArray) -> DoubleArray:
@@ -95,12 +124,13 @@ class CompiledModel:
 
         Args:
             x: Patches (n, h, w, channels).
-            y: Labels (n,).
+            y: Labels (n,) in [0, 1].
             order: The rows as they are trained on.
             cuts: Where each batch begins in `order`, and the end of the last (batches + 1,).
 
         Returns:
-            The mean cross-entropy of each batch before its step, float64.
+            The loss of each batch before its step, float64: the mean cross-entropy, and what a custom network
+            adds to it (regularisers).
 
         Raises:
             OutOfMemory: A step did not fit.
@@ -140,12 +170,20 @@ class CompiledModel:
         for variable, value in zip(self.lowered.variables, weights, strict=True):
             variable.assign(value)
 
+    def _centres(self, size: tuple[int, int]) -> frozenset[str]:
+        """Which convolutions are trained at their centre alone."""
+        return self._reach.centred(size) if self._centring else frozenset()
+
     def _train(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        network = self.lowered.network
         with tf.GradientTape() as tape:
-            logit = self.lowered.network(x, training=True)[:, 0]
+            logit = network(x, training=True)[:, 0]
             loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=logit))
-        trainable = self.lowered.trainable
-        self.optimizer.apply(tape.gradient(loss, trainable), trainable)
+            for penalty in network.losses:
+                loss += tf.cast(penalty, loss.dtype)
+        gradients = zip(tape.gradient(loss, self.lowered.trainable), self.lowered.trainable, strict=True)
+        # A custom network may have weights that its output does not depend on.
+        self.optimizer.apply_gradients([pair for pair in gradients if pair[0] is not None])
         return loss
 
     def _run_epoch(self, x: tf.Tensor, y: tf.Tensor, order: tf.Tensor, cuts: tf.Tensor) -> tf.Tensor:
@@ -164,7 +202,8 @@ class CompiledModel:
         return self.lowered.network(x, training=False)[:, 0]
 
     def _sum_weights(self) -> tf.Tensor:
-        return tf.stack([tf.reduce_sum(variable) for variable in self.lowered.variables])
+        numbers = [variable for variable in self.lowered.variables if variable.dtype in _FLOATS]
+        return tf.stack([tf.cast(tf.reduce_sum(variable), tf.float32) for variable in numbers])
 
 
 def _traced(function: Callable[..., tf.Tensor], signature: tuple[tf.TensorSpec, ...], xla: bool) -> Any:

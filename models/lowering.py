@@ -1,105 +1,29 @@
 """A network as its training step computes it: the same function of the same weights, by cheaper kernels.
 
-Each view stands in for one stock Keras layer, reads that layer's own variables, and computes what it computes
-up to the rounding of float32. What is saved, counted and shown is always the stock network.
+What is saved, counted and shown is always the stock network; what stands in for its layers is in
+`models.views`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import keras
-import tensorflow as tf
 
-from models.reach import is_plain_convolution, is_used_once
+from models.reach import is_nested, is_plain_batch_norm, is_plain_convolution, leaves
+from models.seeding import random_states
+from models.views import (
+    AdjustableDropout,
+    CentreConvolution,
+    FusedBatchNormalization,
+    LoneBatchNormalization,
+    PointwiseConvolution,
+    View,
+)
 
-
-class View(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type information
-    """What the stand-ins have in common: the stock layer, under its name and precision."""
-
-    def __init__(self, stock: keras.layers.Layer) -> None:
-        super().__init__(name=stock.name, dtype=stock.dtype_policy)
-        self.stock = stock
-
-    def build(self, shape: object) -> None:
-        """Nothing to make: the stock layer has the variables."""
-
-
-class PointwiseConvolution(View):
-    """A 1x1 convolution as one matrix product over all pixels, which oneDNN and cuBLAS do best."""
-
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        """Feature map (batch, h, w, channels) to (batch, h / stride, w / stride, filters), rounded up."""
-        down, across = self.stock.strides
-        # reshape, not index: TensorFlow keeps a graph alive for good in which a variable was sliced
-        kernel = tf.reshape(self.stock.kernel.value, self.stock.kernel.shape[2:])
-        return _affine(x[:, ::down, ::across] if down * across > 1 else x, kernel, self.stock.bias)
-
-
-class CentreConvolution(View):
-    """A padded odd convolution on a map of one pixel, where all taps but the centre meet padding alone.
-
-    The outer taps never receive a gradient, so that Adam, AMSGrad and SGD leave them as they were drawn. The
-    centre is a variable of its own: neither gradients nor moments are computed for the others. Weight decay
-    would move the outer taps, and must not be combined with this view.
-
-    Attributes:
-        centre: Weights (channels, filters) of the centre tap; `settle` copies them to the stock layer.
-    """
-
-    def __init__(self, stock: keras.layers.Layer) -> None:
-        super().__init__(stock)
-        self.centre = self.add_weight(shape=stock.kernel.shape[2:], initializer="zeros", name="centre")
-
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        """Feature map (batch, 1, 1, channels) to (batch, 1, 1, filters)."""
-        return _affine(x, self.centre.value, self.stock.bias)
-
-    def load(self) -> None:
-        """Take the centre tap from the stock layer."""
-        self.centre.assign(self.stock.kernel.numpy()[self._middle])
-
-    def settle(self, kernel: keras.Variable) -> None:
-        """Put the centre tap into a kernel (side, side, channels, filters), whose other taps stay."""
-        value = kernel.numpy()
-        value[self._middle] = self.centre.numpy()
-        kernel.assign(value)
-
-    @property
-    def _middle(self) -> tuple[int, int]:
-        down, across = self.stock.kernel_size
-        return down // 2, across // 2
-
-
-class FusedBatchNormalization(View):
-    """Batch normalisation in one kernel forward and one backward, where stock Keras takes dozens.
-
-    The statistics are float32 under any precision policy, as in Keras. The kernel returns the unbiased
-    variance; Keras's moving average takes the biased one.
-    """
-
-    def call(self, x: tf.Tensor, training: bool = False, mask: None = None) -> tf.Tensor:
-        """Feature map (batch, h, w, channels), normalised; in training the moving statistics follow."""
-        stock = self.stock
-        train = bool(training and stock.trainable)
-        nothing = tf.zeros([0])
-        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=x,
-            scale=tf.cast(stock.gamma.value, tf.float32),
-            offset=tf.cast(stock.beta.value, tf.float32),
-            mean=nothing if train else stock.moving_mean.value,
-            variance=nothing if train else stock.moving_variance.value,
-            epsilon=stock.epsilon,
-            is_training=train,
-        )
-        if train:
-            count = tf.cast(tf.reduce_prod(tf.shape(x)[:-1]), tf.float32)
-            # one value a channel has no unbiased variance, only a biased one of zero
-            biased = tf.math.multiply_no_nan(variance, (count - 1) / count)
-            _follow(stock.moving_mean, mean, stock.momentum)
-            _follow(stock.moving_variance, biased, stock.momentum)
-        return y
+_HEAD_DROPOUT = re.compile(r"dropout\d+")  # as `models.heads` names them; a custom network's never are
 
 
 @dataclass(frozen=True)
@@ -109,7 +33,8 @@ class Lowered:
     Attributes:
         network: Patches (batch, h, w, channels) to the chosen output of the stock network.
         trainable: What training moves: the stock network's variables, a centre in place of its kernel.
-        variables: The same, and the batch-norm statistics.
+        variables: The same, and the batch-norm statistics; neither rates of dropout nor states of random
+            generators.
     """
 
     network: keras.Model
@@ -117,11 +42,24 @@ class Lowered:
     variables: list[keras.Variable]
     _stock: keras.Model
     _centres: tuple[CentreConvolution, ...]
+    _dropouts: tuple[AdjustableDropout, ...]
 
     def load(self) -> None:
         """Take over the stock network's weights; call after each change of them."""
         for view in self._centres:
             view.load()
+
+    def set_dropout(self, rate: float) -> None:
+        """Drop this share of the features in our head; a custom network's own dropout keeps its rate."""
+        for view in self._dropouts:
+            if _HEAD_DROPOUT.fullmatch(view.name):
+                view.rate.assign(rate)
+
+    def standing_for(self, variables: Iterable[keras.Variable]) -> list[keras.Variable]:
+        """Those of the stock network's variables that training moves, a centre in place of its kernel."""
+        moved = {id(variable): variable for variable in self.trainable}
+        moved |= {id(view.stock.kernel): view.centre for view in self._centres}
+        return [moved[id(variable)] for variable in variables if id(variable) in moved]
 
     def copy_to(self, model: keras.Model) -> None:
         """Give a stock network of the same structure the trained weights; taps out of reach stay its own."""
@@ -133,66 +71,65 @@ class Lowered:
                 theirs.assign(mine)
 
 
-def lower(model: keras.Model, output: str, centred: Iterable[str]) -> Lowered:
+def lower(model: keras.Model, output: str, centred: Iterable[str] = (), alone: bool = False) -> Lowered:
     """Lower a stock network.
 
     Args:
-        model: A functional Keras model, with its variables.
+        model: A functional Keras model, with its variables; nested models are lowered too.
         output: The layer whose output is wanted.
         centred: Names of the convolutions that work on a map of one pixel (`models.reach`).
+        alone: Whether training is on single samples, by which batch normalisation then goes in its own way.
     """
-    names = frozenset(centred)
-    # Lowering calls the layers that have no view once more, so this is looked up before.
-    viewed = frozenset(layer.name for layer in model.layers if is_used_once(layer))
+    # Lowering calls the layers that have no view once more, so that this is looked up before.
+    views = _Views(leaves(model), frozenset(centred), alone)
     wanted = keras.Model(model.input, model.get_layer(output).output)
-    network = keras.models.clone_model(wanted, clone_function=_viewer(names, viewed))
-    centres = tuple(layer for layer in network.layers if isinstance(layer, CentreConvolution))
-    dead = {id(view.stock.kernel) for view in centres}
+    network = keras.models.clone_model(wanted, clone_function=views)
+    centres = tuple(view for view in views.made if isinstance(view, CentreConvolution))
+    dropouts = tuple(view for view in views.made if isinstance(view, AdjustableDropout))
+    left_out = {id(view.stock.kernel) for view in centres} | {id(view.rate) for view in dropouts}
+    left_out |= {id(state) for state in random_states(network)}
     return Lowered(
         network,
-        [variable for variable in network.trainable_variables if id(variable) not in dead],
-        [variable for variable in network.variables if id(variable) not in dead],
+        [variable for variable in network.trainable_variables if id(variable) not in left_out],
+        [variable for variable in network.variables if id(variable) not in left_out],
         model,
         centres,
+        dropouts,
     )
 
 
-def _viewer(
-    centred: frozenset[str], viewed: frozenset[str]
-) -> Callable[[keras.layers.Layer], keras.layers.Layer]:
-    def view(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if layer.name not in viewed:
+class _Views:
+    """From a stock layer to what stands in for it: a view, or the layer itself."""
+
+    def __init__(self, places: dict[str, keras.layers.Layer], centred: frozenset[str], alone: bool) -> None:
+        self._makers = {
+            id(layer): maker
+            for name, layer in places.items()
+            if (maker := _maker(layer, name in centred, alone)) is not None
+        }
+        self.made: list[View] = []
+
+    def __call__(self, layer: keras.layers.Layer) -> keras.layers.Layer:
+        if is_nested(layer):
+            return keras.models.clone_model(layer, clone_function=self)
+        maker = self._makers.get(id(layer))
+        if maker is None:
             return layer
-        if layer.name in centred:
-            return CentreConvolution(layer)
-        if is_plain_convolution(layer) and layer.kernel_size == (1, 1):
-            return PointwiseConvolution(layer)
-        if _is_plain_batch_norm(layer):
-            return FusedBatchNormalization(layer)
-        return layer
-
-    return view
+        self.made.append(maker(layer))
+        return self.made[-1]
 
 
-def _is_plain_batch_norm(layer: keras.layers.Layer) -> bool:
-    return (
-        type(layer) is keras.layers.BatchNormalization
-        and layer.scale
-        and layer.center
-        and not layer.synchronized
-        and len(layer.output.shape) == 4
-        and layer.axis in (-1, 3)
-    )
-
-
-def _affine(x: tf.Tensor, kernel: tf.Tensor, bias: keras.Variable | None) -> tf.Tensor:
-    channels, filters = kernel.shape
-    shape = tf.shape(x)
-    y = tf.matmul(tf.reshape(x, (-1, channels)), kernel)
-    if bias is not None:
-        y = tf.nn.bias_add(y, bias.value)
-    return tf.reshape(y, (shape[0], shape[1], shape[2], filters))
-
-
-def _follow(average: keras.Variable, value: tf.Tensor, momentum: float) -> None:
-    average.assign(average.value * momentum + value * (1 - momentum))
+def _maker(
+    layer: keras.layers.Layer, centred: bool, alone: bool
+) -> Callable[[keras.layers.Layer], View] | None:
+    if centred:
+        return CentreConvolution
+    if alone and is_plain_batch_norm(layer) and layer.trainable:
+        return LoneBatchNormalization
+    if is_plain_convolution(layer) and layer.kernel_size == (1, 1):
+        return PointwiseConvolution
+    if is_plain_batch_norm(layer) and layer.scale and layer.center and len(layer.output.shape) == 4:
+        return FusedBatchNormalization
+    if type(layer) is keras.layers.Dropout and layer.rate > 0 and layer.noise_shape is None:
+        return AdjustableDropout
+    return None

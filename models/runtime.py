@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
-import sys
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -69,21 +66,3 @@ def device_name() -> str:
     beside = tf.config.threading.get_inter_op_parallelism_threads()
     beside = beside or int(os.environ.get("TF_NUM_INTEROP_THREADS") or within)
     return f"CPU x{max(within, beside)}"
-
-
-def resident_mb() -> float:
-    """The main memory that this program holds now, in MiB; 0 where there is no proc(5)."""
-    status = Path("/proc/self/status")
-    return int(status.read_text().split("VmRSS:")[1].split()[0]) / 2**10 if status.exists() else 0.0
-
-
-def peak_memory_mb() -> float:
-    """The most main memory this program has held, in MiB.
-
-    Read from proc(5) where there is one: getrusage(2) also counts the process that this one was forked from.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 2**10
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)

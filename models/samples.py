@@ -49,6 +49,15 @@ def check_finite(values: FloatArray) -> None:
         raise ModelError(f"samples: finite numbers are needed, but got {wrong} that are NaN or infinite")
 
 
+def smoothed(labels: FloatArray, smoothing: float) -> FloatArray:
+    """Labels moved towards one half: y (1 - s) + s / 2.
+
+    >>> smoothed(np.array([0, 1], np.float32), 0.5)
+    array([0.25, 0.75], dtype=float32)
+    """
+    return labels * np.float32(1 - smoothing) + np.float32(smoothing / 2)
+
+
 def batch_cuts(count: int, size: int) -> IntArray:
     """Where the batches of so many rows begin, and the end of the last: shape (batches + 1,).
 

@@ -14,7 +14,8 @@ from models.compiled import CompiledModel
 from models.curves import probability
 from models.errors import ModelError, NonFiniteLoss, OutOfMemory
 from models.registry import check, check_optimizer
-from models.samples import DoubleArray, FloatArray, Samples, batch_cuts, check_finite
+from models.samples import DoubleArray, FloatArray, IntArray, Samples, batch_cuts, check_finite, smoothed
+from models.schedules import make_schedule
 from models.seeding import streams
 from models.spec import ComputeSpec, ModelSpec, OptimizerSpec, TrainingSpec
 from models.warm import WarmNetworks
@@ -31,8 +32,9 @@ class Fitted:
     """A trained network, until its trainer begins the next fit on the same compiled network.
 
     Attributes:
-        history: One value an epoch: "loss" (mean over the epoch's batches); with stop samples also
-            "stop_loss" and, where they hold both classes, "stop_roc_auc".
+        history: One value an epoch: "loss" (mean over the epoch's samples of what is optimised: with dropout
+            and smoothed labels, where there are) and "learning_rate"; with stop samples also "stop_loss" and,
+            where they hold both classes, "stop_roc_auc", in inference mode and on the labels as they are.
         best_epoch: 1-based; the epoch whose weights the network has.
         parameters: Number of weights, batch-norm statistics included.
         trainable_parameters: Number of weights that training may move.
@@ -100,6 +102,16 @@ class _Job:
     augment: Augment | None
     on_epoch: OnEpoch | None
 
+    @property
+    def cuts(self) -> IntArray:
+        """Where the batches of an epoch begin, and the end of the last."""
+        return batch_cuts(len(self.fit.y), self.training.batch_size)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether every batch is of one sample; batches of one are never mixed with others."""
+        return bool((np.diff(self.cuts) == 1).all())
+
 
 class Trainer:
     """Trains fold after fold on networks that stay compiled (`models.warm`).
@@ -129,13 +141,14 @@ class Trainer:
         Args:
             model: What to train.
             optimizer: How weights follow gradients.
-            training: Epochs, batch size, seed and patience.
+            training: Epochs, batch size, seed, patience, schedule and smoothing of labels.
             fit: Samples to train on.
             stop: Samples whose loss is recorded and, if there is a patience, decides when to stop and which
                 epoch's weights are kept; without, the last epoch's are.
-            augment: Gives an epoch's patches for all rows of `fit`; drawn anew for each epoch.
-            on_epoch: Receives {"epoch": 1-based, "loss", "stop_loss", "stop_roc_auc"} after each epoch, the
-                latter two as far as they are defined; what it raises ends the fit.
+            augment: Gives an epoch's patches for all rows of `fit`, from a generator of that epoch's own
+                (`models.seeding.Streams.augmentation`).
+            on_epoch: Receives {"epoch": 1-based, "loss", "learning_rate", "stop_loss", "stop_roc_auc"} after
+                each epoch, the latter two as far as they are defined; what it raises ends the fit.
 
         Raises:
             ModelError: A name or setting is wrong.
@@ -143,24 +156,28 @@ class Trainer:
             NonFiniteLoss: A loss or a weight became NaN or infinite.
             OutOfMemory: The device or machine has too little memory.
         """
-        job = _Job(check(model), check_optimizer(optimizer), training, fit, stop, augment, on_epoch)
+        job = _Job(check(model), _checked(optimizer, model), training, fit, stop, augment, on_epoch)
         try:
             return self._run(job)
         except OutOfMemory:
             # What other structures hold must not decide whether this one fits.
-            if not self._warm.release(job.model, job.optimizer):
+            if not self._warm.release(job.model, job.optimizer, job.is_alone):
                 raise
         return self._run(job)
 
     def _run(self, job: _Job) -> Fitted:
-        model, training, fit = job.model, job.training, job.fit
-        compiled = self._warm.ready(model, job.optimizer, training.seed)
-        random, cuts = streams(training.seed), batch_cuts(len(fit.y), training.batch_size)
+        model, optimizer, training = job.model, job.optimizer, job.training
+        compiled = self._warm.ready(model, optimizer, training.seed, job.is_alone)
+        random, schedule, cuts = streams(training.seed), make_schedule(training), job.cuts
+        labels = smoothed(job.fit.y, training.label_smoothing)
         watch = Watch(compiled, job.stop, training.patience)
         for epoch in range(1, training.epochs + 1):
-            x = fit.x if job.augment is None else job.augment(random.augmentation)
-            losses = compiled.epoch(x, fit.y, random.shuffling.permutation(len(fit.y)), cuts)
-            seen = watch.record(epoch, float(np.average(losses, weights=np.diff(cuts))))
+            rate = optimizer.learning_rate * schedule.factor(epoch)
+            compiled.set_learning_rate(rate)
+            x = job.fit.x if job.augment is None else job.augment(random.augmentation(epoch))
+            losses = compiled.epoch(x, labels, random.shuffling.permutation(len(labels)), cuts)
+            seen = watch.record(epoch, float(np.average(losses, weights=np.diff(cuts))), rate)
+            schedule.saw(seen.get("stop_loss", seen["loss"]))
             if job.on_epoch is not None:
                 job.on_epoch(seen)
             if watch.is_over:
@@ -178,3 +195,16 @@ class Trainer:
             _compiled=compiled,
             _fit=compiled.fits,
         )
+
+
+def _checked(optimizer: OptimizerSpec, model: ModelSpec) -> OptimizerSpec:
+    """Refuse settings that would do nothing.
+
+    Raises:
+        ModelError: The optimizer is unknown, or has no use for a setting with this model.
+    """
+    if model.transfer is None and optimizer.transferred_rate != 1:
+        raise ModelError(
+            f"transferred_rate: only with transferred weights, but got {optimizer.transferred_rate} without"
+        )
+    return check_optimizer(optimizer)

@@ -16,8 +16,8 @@ class Watch:
     """Keeps the history of one fit, and the best weights where it may stop early.
 
     Attributes:
-        history: One value an epoch for each of "loss", "stop_loss", "stop_roc_auc"; the latter two as far as
-            there are stop samples, of both classes.
+        history: One value an epoch for each of "loss", "learning_rate", "stop_loss", "stop_roc_auc"; the
+            latter two as far as there are stop samples, of both classes.
         best_epoch: 1-based; the epoch with the lowest stop loss, or without patience the last one.
     """
 
@@ -36,14 +36,19 @@ class Watch:
         """Whether patience has run out."""
         return self._patience is not None and self._last_epoch - self.best_epoch >= self._patience
 
-    def record(self, epoch: int, loss: float) -> dict[str, float]:
+    def record(self, epoch: int, loss: float, learning_rate: float) -> dict[str, float]:
         """Take an epoch into the history and return what is known about it.
+
+        Args:
+            epoch: 1-based.
+            loss: Of training, as it is optimised.
+            learning_rate: Of this epoch.
 
         Raises:
             NonFiniteLoss: A loss or a weight became NaN or infinite.
             OutOfMemory: The stop samples did not fit.
         """
-        seen = {"loss": loss, **self._stop_scores()}
+        seen = {"loss": loss, "learning_rate": learning_rate, **self._stop_scores()}
         for name, value in seen.items():
             if not math.isfinite(value):
                 raise NonFiniteLoss(f"{name} became {value} in epoch {epoch}")

@@ -19,10 +19,10 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from search.domains import Value
 from search.endings import decide
 from search.owner import Owner
 from search.records import FoldResult
-from search.space import Value
 
 # System attributes, as optuna-dashboard prints user attributes whole, on one line each.
 FOLD, SETTINGS = "radsearch:fold:", "radsearch:settings"

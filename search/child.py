@@ -15,25 +15,29 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from data_prep.problems import InputError
+from models.errors import ModelError, OutOfMemory
 from search.channel import Channel, ChannelClosedError, Message
+from search.domains import Value
 from search.home import Home
 from search.material import prepare
 from search.records import TrialConfig
 from search.study_file import Study
+from search.workshop import Workshop
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def main(descriptor: int, parent: int) -> None:
-    """Answer fold requests until the owner hangs up."""
+    """Answer requests until the owner hangs up."""
     _die_with(parent)
     serve_until_closed(socket.socket(fileno=descriptor))
 
 
 def serve_until_closed(end: socket.socket) -> None:
-    """Answer fold requests that come through one end of a pair of sockets."""
+    """Answer requests that come through one end of a pair of sockets."""
     try:
         _serve(Channel(end))
     except ChannelClosedError:
@@ -44,45 +48,56 @@ def _serve(channel: Channel) -> None:
     setup = channel.receive()
     if setup is None:
         return
-    study = Study.from_json(setup["study"])
+    study, home = Study.from_json(setup["study"]), Home(Path(setup["home"]))
     try:
-        material = prepare(study, Home(Path(setup["home"])), frozen=True)
+        material = prepare(study, home, frozen=True)
         if material.hash != setup["material"]:
             raise InputError("cohort: the cohort changed while the study was running")
     except InputError as error:
         channel.send({"kind": "input", "problems": list(error.problems)})
         return
-
-    from models.errors import ModelError, OutOfMemory
-    from models.runtime import configure
-    from models.training import Trainer
-    from search.fold import run_fold
-
-    try:
-        configure(study.training.compute)
-    except ModelError as error:
-        channel.send({"kind": "input", "problems": [f"training.{error}"]})
-        return
-    memory_mb = setup.get("memory_mb")
-    trainer = Trainer(study.training.compute, math.inf if memory_mb is None else memory_mb)
+    workshop = Workshop(study, material, home.cache, setup.get("memory_mb"))
     while (request := channel.receive()) is not None:
-        config = TrialConfig(request["settings"], request["seed"])
         channel.send({"kind": "started"})
+        channel.send(_answer(request, workshop, study, channel))
+
+
+def _answer(request: Message, workshop: Workshop, study: Study, channel: Channel) -> Message:
+    """The message that ends a request."""
+    try:
+        if request["kind"] == "probe":
+            return {"kind": "probed", "problems": workshop.probe()}
+        if request["kind"] == "compose":
+            return {"kind": "composed", "asked": workshop.compose(request["settings"], _asker(channel))}
+        config = TrialConfig(request["settings"], request["seed"])
         report = _reporter(channel, request["seconds_left"], study.training.epochs)
-        try:
-            result = run_fold(material, study, config, request["split"], trainer, report)
-        except OverTimeError as error:
-            channel.send(_failure("over time", error))
-        except OutOfMemory as error:
-            channel.send(_failure("out of memory", error))
-        except ModelError as error:
-            channel.send(_failure("failed", error))
-        else:
-            channel.send({"kind": "fold", "result": result.to_json()})
+        return {"kind": "fold", "result": workshop.fold(config, request["split"], report).to_json()}
+    except InputError as error:
+        return {"kind": "input", "problems": list(error.problems)}
+    except OverTimeError as error:
+        return _failure("over time", error)
+    except OutOfMemory as error:
+        return _failure("out of memory", error)
+    except ModelError as error:
+        return _failure("failed", error)
 
 
 class OverTimeError(Exception):
     """The trial's time is up."""
+
+
+def _asker(channel: Channel) -> Callable[[str, dict[str, Any]], Value]:
+    """Has the owner answer for Optuna."""
+
+    def ask(name: str, domain: dict[str, Any]) -> Value:
+        channel.send({"kind": "ask", "name": name, "domain": domain})
+        reply = channel.receive()
+        if reply is None:
+            raise ChannelClosedError("the owner gave no answer")
+        value: Value = reply["value"]
+        return value
+
+    return ask
 
 
 def _reporter(channel: Channel, seconds: float | None, epochs: int) -> Callable[[Message], None]:

@@ -11,16 +11,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from data_prep.problems import InputError
 from models.device import child_environment
 from search.channel import Channel, ChannelClosedError, Message
+from search.domains import Domain, Value, domain_from
 from search.errors import TrialFailedError
 from search.limits import TrialLimit
 from search.placement import Placement
 from search.records import FoldResult, TrialConfig
+
+Answer = Callable[[str, Domain], Value]
 
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 3.0  # for an epoch to end by itself: a new child costs about 10 s and traces anew
@@ -75,12 +78,53 @@ class Child:
             TrialFailedError: The fold did not finish, with its cause.
             InputError: The cohort cannot be read any more, or is another.
         """
+        request = {"settings": dict(config.settings), "seed": config.seed, "split": split}
+        seconds_left = limit.left if math.isfinite(limit.left) else None
+        reply = self._asked({"kind": "fold", **request, "seconds_left": seconds_left}, on_epoch, limit)
+        fold = FoldResult.from_json(reply["result"])
+        if self._folds >= FOLDS_PER_CHILD or fold.memory_mb > self._place.memory_mb:
+            self.close()
+        return fold
+
+    def compose(self, settings: Mapping[str, Value], answer: Answer) -> dict[str, Value]:
+        """Build a trial's hypermodel once, answering what it asks for.
+
+        Args:
+            settings: Of the trial so far.
+            answer: Called with the name and domain of each hyperparameter, in the order they are asked for.
+
+        Returns:
+            The answers by name.
+
+        Raises:
+            TrialFailedError: It cannot be built.
+            InputError: The cohort cannot be read any more, or is another.
+        """
+
+        def reply(message: Message) -> None:
+            value = answer(message["name"], domain_from(message["domain"]))
+            self._connected().send({"value": value})
+
+        asked: dict[str, Value] = self._asked({"kind": "compose", "settings": dict(settings)}, reply)["asked"]
+        return asked
+
+    def probe(self) -> list[str]:
+        """What is wrong with the study's own architectures and weights.
+
+        Raises:
+            TrialFailedError: The child died over it.
+            InputError: The cohort cannot be read any more, or is another.
+        """
+        return list(self._asked({"kind": "probe"}, lambda _: None)["problems"])
+
+    def _asked(
+        self, request: Message, on_message: Callable[[Message], None], limit: TrialLimit = NO_LIMIT
+    ) -> Message:
+        """The child's reply to a request; what it sends before goes to `on_message`."""
         try:
             channel = self._connected()
-            request = {"settings": dict(config.settings), "seed": config.seed, "split": split}
-            seconds_left = limit.left if math.isfinite(limit.left) else None
-            channel.send(request | {"seconds_left": seconds_left})
-            reply = self._wait(channel, on_epoch, limit)
+            channel.send(request)
+            reply = self._wait(channel, on_message, limit)
         except ChannelClosedError as error:
             raise self._lost() from error
         if reply["kind"] == "input":
@@ -91,10 +135,7 @@ class Child:
             if reply["cause"] == "out of memory" or self._folds >= FOLDS_PER_CHILD:
                 self.close()
             raise TrialFailedError(reply["cause"], reply["message"])
-        fold = FoldResult.from_json(reply["result"])
-        if self._folds >= FOLDS_PER_CHILD or fold.memory_mb > self._place.memory_mb:
-            self.close()
-        return fold
+        return reply
 
     def close(self) -> None:
         """End the child and its own children at once; it holds nothing that is not booked."""
@@ -129,8 +170,8 @@ class Child:
         self._channel.send({**self._setup, "memory_mb": WARM_SHARE * worn if math.isfinite(worn) else None})
         return self._channel
 
-    def _wait(self, channel: Channel, on_epoch: Callable[[Message], None], limit: TrialLimit) -> Message:
-        """The reply that ends the fold; epochs are passed on as they come."""
+    def _wait(self, channel: Channel, on_message: Callable[[Message], None], limit: TrialLimit) -> Message:
+        """The reply that ends a request; epochs and questions are passed on as they come."""
         began = math.inf  # the time that a new child takes to get ready is not the trial's
         while True:
             if self._stop.is_set():
@@ -145,8 +186,8 @@ class Child:
                 continue
             if message["kind"] == "started":
                 began = time.monotonic()
-            elif message["kind"] == "epoch":
-                on_epoch(message)
+            elif message["kind"] in ("epoch", "ask"):
+                on_message(message)
             elif message.get("cause") == "over time":
                 raise limit.passed(time.monotonic() - began)
             else:

@@ -10,8 +10,8 @@ from optuna.trial import TrialState
 
 from search.booking import counts, place_in_line
 from search.limits import StudyLimit
+from search.sections import SearchSection
 from search.storage import make_sampler
-from search.study_file import SearchSection
 
 
 class Claims:

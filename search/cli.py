@@ -75,6 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_phantom(commands)
     _add_patches(commands)
     _add_run(commands)
+    _add_space(commands)
     _add_list(commands)
     _add_show(commands)
     _add_ui(commands)
@@ -116,7 +117,9 @@ def _add_phantom(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--participants", type=int, default=45, help="how many (default: 45)")
     parser.add_argument("--biopsies", type=int, default=150, help="of all of them (default: 150)")
     parser.add_argument("--signal", default="default", help="easy, default, hard or none (default: default)")
-    parser.add_argument("--kind", default="gaussian", help="gaussian (default: gaussian)")
+    parser.add_argument(
+        "--kind", default="gaussian", help="gaussian, texture or interaction (default: gaussian)"
+    )
     parser.add_argument("--size", type=int, default=64, help="voxels of 1 mm along each edge (default: 64)")
     parser.add_argument(
         "--missing", type=float, default=0.1, help="share of sequences that participants lack (default: 0.1)"
@@ -165,6 +168,18 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     _add_home(parser)
     _add_storage(parser)
+
+
+def _add_space(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("space", help="print a study's search space as a tree, and how large it is")
+    parser.add_argument("study", metavar="STUDY.toml", help="the study file; its cohort is not read")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="override one key of the study file",
+    )
 
 
 def _add_list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

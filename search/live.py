@@ -15,8 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from search.domains import Value, spelt
 from search.progress import Listener
-from search.space import Value
 
 FINISHED_SHOWN = 8
 
@@ -274,4 +274,4 @@ class PlainLines(Listener):
 
 
 def _short(value: Value | None) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return "None" if value is None else f"{value:.4g}" if isinstance(value, float) else spelt(value)

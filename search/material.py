@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from data_prep.arrays import IntArray
+from data_prep.augment_spec import margin, nothing_done
 from data_prep.cache import load_patches
 from data_prep.cohort import Cohort, read_cohort
 from data_prep.folds import FoldTable, make_folds, read_folds, write_folds
@@ -21,13 +22,13 @@ from data_prep.inputs import complete_rows
 from data_prep.labels import Labels, label_biopsies
 from data_prep.patches import PatchRequest, PatchSet
 from data_prep.problems import InputError, Problems, nearest
+from data_prep.spacing import in_plane_spacing
 from search.home import Home, StudyFolder
-from search.study_file import InputSection, Study
+from search.specs import offered_augments, widest_augment
+from search.study_file import Study
 
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
-
-JITTER_MARGIN = 3  # voxels: two standard deviations of the jitter that augmentation draws
 
 
 @dataclass(frozen=True)
@@ -36,20 +37,20 @@ class Material:
 
     Attributes:
         cohort: Its name.
-        patches: At the largest radius a trial can ask for, and `margin` more.
+        source: The cohort itself, for the features of shallow models.
+        patches: At the largest radius a trial can ask for, and as much more as augmentation needs.
         labels: The label of each biopsy.
         folds: The frozen fold table.
         missing: What becomes of sequences that a participant lacks.
-        margin: Voxels beyond the largest radius, room for jitter.
         excluded: How many biopsies were left out, by reason.
     """
 
     cohort: str
+    source: Cohort
     patches: PatchSet
     labels: Labels
     folds: FoldTable
     missing: str
-    margin: int
     excluded: Mapping[str, int]
 
     @property
@@ -97,7 +98,7 @@ def prepare(study: Study, home: Home, frozen: bool, progress: Progress | None = 
     path = home.study(study.name).folds
     folds = _read_frozen(path, patches) if frozen and path.exists() else _make_folds(study, patches, labels)
     _check_inner_split(study, folds)
-    return Material(cohort.name, patches, labels, folds, study.input.missing, _margin(study.input), excluded)
+    return Material(cohort.name, cohort, patches, labels, folds, study.input.missing, excluded)
 
 
 def _collect(problems: Problems, step: Callable[[], T]) -> T | None:
@@ -118,24 +119,41 @@ def _check_folds(study: Study, cohort: Cohort, problems: Problems) -> None:
         )
 
 
-def _margin(options: InputSection) -> int:
-    return JITTER_MARGIN if "jitter" in options.augmentation else 0
-
-
 def _request(study: Study, cohort: Cohort, problems: Problems) -> PatchRequest:
     """What to cut out; a sequence that the cohort lacks is noted, and the others are still looked at."""
     options = study.input
     wanted = cohort.sequences if options.sequences == "all" else tuple(options.sequences)
     for name in set(wanted) - set(cohort.sequences):
         problems.add("input.sequences", f"unknown sequence {name!r}; {nearest(name, cohort.sequences)}")
-    known = tuple(name for name in wanted if name in cohort.sequences)
+    known = tuple(name for name in wanted if name in cohort.sequences) or cohort.sequences
+    spacing = None if options.spacing_mm == "native" else float(options.spacing_mm)
+    radius = study.parameters.largest_radius
     return PatchRequest(
-        known or cohort.sequences,
-        radius=study.parameters.largest_radius + _margin(options),
+        known,
+        radius=radius + _margin(study, cohort, known, spacing, problems),
         slices=options.slices,
-        spacing_mm=None if options.spacing_mm == "native" else float(options.spacing_mm),
+        spacing_mm=spacing,
         normalisation=options.normalisation,  # type: ignore[arg-type]
     )
+
+
+def _margin(
+    study: Study, cohort: Cohort, sequences: Sequence[str], spacing: float | None, problems: Problems
+) -> int:
+    """Voxels that augmentation needs beyond the largest radius; what would change no patch is noted."""
+    radius = study.parameters.largest_radius
+    widest = _collect(problems, lambda: widest_augment(study))
+    offered = _collect(problems, lambda: offered_augments(study)) or []
+    if widest is None or all(spec.is_none for spec in offered):
+        return 0
+    voxel_mm = _collect(problems, lambda: in_plane_spacing(cohort, sequences, spacing))
+    if voxel_mm is None:
+        return 0
+    lines = (line for spec in offered for line in nothing_done(spec, radius, voxel_mm, len(sequences)))
+    for line in dict.fromkeys(lines):
+        name, _, law = line.partition(": ")
+        problems.add(f"augmentation: {name}", law)
+    return margin(widest, radius, voxel_mm)
 
 
 def _labels(study: Study, cohort: Cohort) -> Labels:

@@ -12,12 +12,14 @@ from optuna.storages import BaseStorage
 
 from data_prep.files import whole_file
 from data_prep.problems import Problems
+from search.domains import Choice, Domain
 from search.home import Home
 from search.material import Material
 from search.metrics import DIRECTIONS
-from search.space import Choice, Range, read_space
+from search.sections import InputSection, TrainingSection
+from search.space import read_space
 from search.storage import make_pruner
-from search.study_file import Study, TrainingSection
+from search.study_file import Study
 from search.suggest import stored_names
 
 HASHES = ("cohort.patches", "cohort.labels", "folds.hash")
@@ -71,10 +73,19 @@ def identity_of(study: Study, material: Material) -> dict[str, Any]:
         "folds.hash": material.folds.hash,
         "search.metric": study.search.metric,
         "space.patch_radius.high": study.parameters.largest_radius,
+        **_own_code(study),
         **_flat("label", study.label.model_dump(mode="json")),
         **_flat("input", study.input.model_dump(mode="json")),
         **_flat("validation", study.validation.model_dump(mode="json")),
         **_flat("training", study.training.model_dump(mode="json")),
+    }
+
+
+def _own_code(study: Study) -> dict[str, Any]:
+    """What the study's own architectures are, their files by content."""
+    return {
+        f"architectures.{name}": {**section.model_dump(mode="json"), "sha256": section.own.hash}
+        for name, section in study.architectures.items()
     }
 
 
@@ -85,7 +96,11 @@ def _flat(section: str, table: Mapping[str, Any]) -> dict[str, Any]:
 def _check_identity(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Report settings that differ; data hashes only where no setting explains their difference."""
     # A setting that is younger than the study had its default's effect.
-    before = {**_flat("training", TrainingSection().model_dump(mode="json")), **before}
+    defaults = {
+        **_flat("training", TrainingSection().model_dump(mode="json")),
+        **_flat("input", InputSection().model_dump(mode="json")),
+    }
+    before = {**defaults, **before}
     changed = [key for key in now if json.dumps(before.get(key)) != json.dumps(now[key])]
     settings = [key for key in changed if key not in HASHES]
     problems = Problems()
@@ -101,7 +116,8 @@ def _check_identity(name: str, before: Mapping[str, Any], now: Mapping[str, Any]
 def _check_space(study: Study, before: Mapping[str, Any]) -> None:
     """A parameter must keep its list of values, or its scale: Optuna refuses another at a later trial."""
     problems = Problems()
-    old, now = read_space(before, "study", Problems()), study.parameters
+    now = study.parameters
+    old = read_space(before, "study", Problems(), study.catalogue, study.defaults)
     for parameter in now.parameters:
         name = parameter.name
         if name in old and _frozen_part(old[name].domain) != _frozen_part(parameter.domain):
@@ -113,7 +129,7 @@ def _check_space(study: Study, before: Mapping[str, Any]) -> None:
     problems.raise_any()
 
 
-def _frozen_part(domain: Choice | Range) -> Any:
+def _frozen_part(domain: Domain) -> Any:
     return domain.options if isinstance(domain, Choice) else (domain.log, domain.integer)
 
 

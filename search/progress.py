@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from search.space import Value
+from search.domains import Value
 
 
 class Listener:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -72,7 +73,7 @@ class TrialPublisher:
         if retry_of is not None:
             tags["retry_of"] = str(retry_of)
         name = f"trial {key} {config.settings.get('architecture', '')}".strip()
-        params = {**config.settings, "seed": config.seed}
+        params = {**{param_name(name): value for name, value in config.settings.items()}, "seed": config.seed}
         self._tracker.start_run(trial_key(key), name, tags, params, parent=STUDY)
 
     def fold_started(self, key: int, split: int) -> None:
@@ -153,6 +154,17 @@ class TrialPublisher:
             "pruner": study.search.pruner,
             "epochs": study.training.epochs,
         }
+
+
+def param_name(name: str) -> str:
+    """A parameter's name as MLflow takes it: it knows no brackets.
+
+    >>> param_name("hyper.units[kind=cnn|mlp]")
+    'hyper.units if kind is cnn or mlp'
+    """
+    for sign, words in (("[", " if "), ("=", " is "), ("|", " or "), ("]", "")):
+        name = name.replace(sign, words)
+    return re.sub(r"[^\w./ :-]", "_", name)
 
 
 def trial_summary(folds: Sequence[FoldResult]) -> dict[str, float]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from search.domains import Value
 from search.metrics import Scores
-from search.space import Value
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from data_prep.problems import InputError
 from search.booking import book_fold, book_settings, finished_folds, key_of, place_in_line, requeue
 from search.child_process import Child
 from search.claims import Claims, trial_seed
+from search.composing import compose
 from search.endings import Ending, decide
 from search.errors import TrialFailedError
 from search.home import StudyFolder
@@ -89,12 +90,14 @@ class Slot:
             self._child.close()
 
     def _run_trial(self, trial: optuna.Trial) -> None:
-        config = self._book(trial)
+        config, unbuilt = self._book(trial)
         folds = finished_folds(_frozen(trial))
         bench, number = self._bench, trial.number
         bench.listener.trial_started(number, config.settings, len(bench.material.folds.splits()), len(folds))
         bench.publisher.trial_started(key_of(trial), config, _retry_of(trial))
         try:
+            if unbuilt is not None:
+                raise unbuilt
             pruned = self._run_folds(trial, config, folds)
         except TrialFailedError as failure:
             self._end(trial, folds, failure.cause, str(failure), failure.details)
@@ -105,18 +108,25 @@ class Slot:
         else:
             self._end(trial, folds, "pruned" if pruned else "complete", "")
 
-    def _book(self, trial: optuna.Trial) -> TrialConfig:
-        """Freeze what the trial is; a retried trial keeps the seed of its first attempt."""
+    def _book(self, trial: optuna.Trial) -> tuple[TrialConfig, TrialFailedError | None]:
+        """Freeze what the trial is, and why it cannot be built where it cannot.
+
+        A retried trial keeps the seed of its first attempt.
+        """
         trial.set_user_attr("owner", str(Owner.of()))
-        space = self._bench.study.parameters
+        space, unbuilt = self._bench.study.parameters, None
         settings = space.settings(sample(trial, space))
+        try:
+            settings |= compose(self._bench.study, trial, settings, self._child)
+        except TrialFailedError as failure:
+            unbuilt = failure
         place = trial.user_attrs.get("place")
         if place is None:
             place = place_in_line(self._study.get_trials(deepcopy=False), trial.number)
         trial.set_user_attr("place", place)
         trial.set_user_attr("key", key_of(trial))
         book_settings(trial, settings)
-        return TrialConfig(settings, trial_seed(self._bench.study.search.seed, place))
+        return TrialConfig(settings, trial_seed(self._bench.study.search.seed, place)), unbuilt
 
     def _run_folds(self, trial: optuna.Trial, config: TrialConfig, folds: dict[int, FoldResult]) -> bool:
         """Run the folds that are missing, book each; returns whether the trial was pruned."""

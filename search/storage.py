@@ -18,7 +18,7 @@ from data_prep.problems import InputError
 from search.errors import StudyStoppedError
 from search.home import Home
 from search.pruner import PairedParticipantPruner
-from search.study_file import SearchSection
+from search.sections import SearchSection
 
 STARTUP_TRIALS = 10  # random trials before TPE models anything; Optuna's own default
 

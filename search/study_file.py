@@ -5,16 +5,25 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from data_prep.augmentation import AUGMENTATIONS
-from data_prep.labels import LabelDefinition
 from data_prep.problems import InputError, Problems, nearest
-from models.spec import PRECISIONS, ComputeSpec
-from search.metrics import DIRECTIONS
+from search.catalogue import Catalogue
+from search.known import AUGMENTATION, KNOWN
+from search.paths import resolve_files
+from search.sections import (
+    ArchitectureSection,
+    InputSection,
+    LabelSection,
+    SearchSection,
+    Section,
+    TrainingSection,
+    ValidationSection,
+)
 from search.space import Space, check_params, read_space
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -31,112 +40,6 @@ LAWS = {  # pydantic's types of error, in the words of a study file
 }
 
 
-class Section(BaseModel):
-    """A table of a study file: frozen, and a key it does not know is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-def _one_of(*names: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in names:
-            raise ValueError(f"unknown name {value!r}; {nearest(value, names)}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _odd(value: int) -> int:
-    if value % 2 == 0:
-        raise ValueError(f"must be odd (the site's slice and its neighbours), but got {value}")
-    return value
-
-
-def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(values)) < len(values) or not all(values):
-        raise ValueError(f"names must differ and not be empty, but got {list(values)}")
-    return values
-
-
-def _sequences(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-    if value == "all" or (isinstance(value, tuple) and value and len(set(value)) == len(value)):
-        return value
-    raise ValueError(f'must be "all" or a list of different sequences, but got {value!r}')
-
-
-def _spacing(value: str | float) -> str | float:
-    if value == "native" or (not isinstance(value, str) and 0 < value < float("inf")):
-        return value
-    raise ValueError(f'must be "native" or millimetres above 0, but got {value!r}')
-
-
-Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1), AfterValidator(_distinct)]
-
-
-class LabelSection(Section):
-    """What is predicted."""
-
-    genes: Names = ("CD3D",)
-    rule: str = "above-median"
-    threshold_from: Annotated[str, _one_of("cohort", "training")] = "cohort"
-
-    @property
-    def definition(self) -> LabelDefinition:
-        """The rule as `data_prep` knows it."""
-        return LabelDefinition(self.genes, self.rule, self.threshold_from)  # type: ignore[arg-type]
-
-
-class InputSection(Section):
-    """What the network sees."""
-
-    sequences: Annotated[
-        str | Annotated[tuple[str, ...], Field(strict=False)], AfterValidator(_sequences)
-    ] = "all"
-    slices: Annotated[int, Field(ge=1), AfterValidator(_odd)] = 1
-    spacing_mm: Annotated[str | float, AfterValidator(_spacing)] = "native"
-    normalisation: Annotated[str, _one_of("zscore", "none")] = "zscore"
-    missing: Annotated[str, _one_of("drop", "zero", "mask")] = "mask"
-    augmentation: Annotated[
-        tuple[Annotated[str, _one_of(*AUGMENTATIONS)], ...], Field(strict=False), AfterValidator(_distinct)
-    ] = AUGMENTATIONS
-
-
-class ValidationSection(Section):
-    """How trials are scored: participant-grouped folds."""
-
-    folds: Annotated[int, Field(ge=2)] = 5
-    repeats: Annotated[int, Field(ge=1)] = 1
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-
-
-class TrainingSection(Section):
-    """How a fold trains."""
-
-    epochs: Annotated[int, Field(ge=1)] = 50
-    early_stopping: Annotated[str, _one_of("inner", "none")] = "inner"
-    patience: Annotated[int, Field(ge=1)] = 8
-    precision: Annotated[str, _one_of(*PRECISIONS)] = "float32"
-    xla: bool = False
-    deterministic: bool = False
-
-    @property
-    def compute(self) -> ComputeSpec:
-        """Precision and compiler as `models` knows them."""
-        return ComputeSpec(self.precision, self.xla, self.deterministic)
-
-
-class SearchSection(Section):
-    """How the space is searched."""
-
-    trials: Annotated[int, Field(ge=1)] = 30
-    metric: Annotated[str, _one_of(*DIRECTIONS)] = "roc_auc"
-    sampler: Annotated[str, _one_of("tpe", "random", "gp")] = "tpe"
-    pruner: Annotated[str, _one_of("paired", "median", "none")] = "paired"
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    trial_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    enqueue: Annotated[tuple[dict[str, str | int | float], ...], Field(strict=False)] = ()
-
-
 class Study(Section):
     """One study, complete: what a study file and the command line resolve to."""
 
@@ -147,12 +50,23 @@ class Study(Section):
     validation: ValidationSection = ValidationSection()
     training: TrainingSection = TrainingSection()
     search: SearchSection = SearchSection()
+    architectures: dict[str, ArchitectureSection] = Field(default_factory=dict)
     space: dict[str, Any]
 
     @property
+    def catalogue(self) -> Catalogue:
+        """The architectures that the study can name."""
+        return Catalogue({name: section.own for name, section in self.architectures.items()})
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """What a trial's settings are where the space does not name them, and it differs from everyone's."""
+        return {name: value for name, value in self.input.augmented.items() if name in AUGMENTATION}
+
+    @cached_property
     def parameters(self) -> Space:
         """The search space."""
-        return read_space(self.space, "study", Problems())
+        return read_space(self.space, "study", Problems(), self.catalogue, self.defaults)
 
     def to_json(self) -> str:
         """The study as the home keeps it and the child reads it."""
@@ -182,11 +96,16 @@ def read_study(path: Path, overrides: Sequence[str] = (), cohort: Path | None = 
     for override in overrides:
         _override(table, override, problems)
     _resolve_cohort(table, path, cohort)
+    resolve_files(table, path.absolute().parent)
     study = _validated(table, path.name, problems)
     _check_label(study, path.name, problems)
+    _check_files(study, path.name, problems)
     space = table.get("space")
     if isinstance(space, Mapping):
-        _check_enqueued(study, read_space(space, path.name, problems), path.name, problems)
+        catalogue, defaults = (study.catalogue, study.defaults) if study else (None, None)
+        read = read_space(space, path.name, problems, catalogue, defaults)
+        _check_enqueued(study, read, path.name, problems)
+        _check_texture(study, read, path.name, problems)
     problems.raise_any()
     if study is None:
         raise InputError(f"{path.name}: not a study")
@@ -236,6 +155,17 @@ def _resolve_cohort(table: dict[str, Any], path: Path, cohort: Path | None) -> N
         table["cohort"] = str((path.absolute().parent / Path(table["cohort"]).expanduser()).resolve())
 
 
+def _check_files(study: Study | None, where: str, problems: Problems) -> None:
+    """Names of the study's own architectures must be free, and their files must be there."""
+    for name, section in (study.architectures if study else {}).items():
+        here = f"{where}: architectures.{name}"
+        if not NAME.fullmatch(name) or "." in name or name in Catalogue().names or name in KNOWN:
+            problems.add(here, "a name of letters, digits, '_' and '-' that is not taken is needed")
+        file = section.own.file
+        if file is not None and not file.is_file():
+            problems.add(here, f"a file is needed, but there is none: {file}")
+
+
 def _validated(table: Mapping[str, Any], where: str, problems: Problems) -> Study | None:
     name = table.get("name")
     if isinstance(name, str) and not NAME.fullmatch(name):
@@ -268,6 +198,7 @@ def _translated(item: Any, where: str) -> tuple[str, str]:
 
 def _keys_beside(loc: Sequence[Any]) -> list[str]:
     section = Study.model_fields[loc[0]].annotation if len(loc) > 1 else Study
+    section = ArchitectureSection if loc[0] == "architectures" else section
     return list(section.model_fields) if isinstance(section, type) and issubclass(section, Section) else []
 
 
@@ -284,3 +215,10 @@ def _check_label(study: Study | None, where: str, problems: Problems) -> None:
 def _check_enqueued(study: Study | None, space: Space, where: str, problems: Problems) -> None:
     for index, params in enumerate(study.search.enqueue if study else ()):
         check_params(space, params, f"{where}: search.enqueue[{index}]", problems)
+
+
+def _check_texture(study: Study | None, space: Space, where: str, problems: Problems) -> None:
+    """Grey levels of textures are standard deviations of the image."""
+    textured = [name for name in space.architectures if "texture" in space.catalogue.traits(name)]
+    if study is not None and textured and study.input.normalisation == "none":
+        problems.add(f"{where}: input.normalisation", f"{', '.join(textured)} needs 'zscore', but got 'none'")

@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 from search.booking import counts, finished_folds, key_of, reap
 from search.child_process import Child
 from search.claims import Claims
+from search.composing import check_networks, setup_of
 from search.crew import Crew, Stop
 from search.dashboard import artifact_store
 from search.errors import StudyStoppedError
@@ -85,6 +86,7 @@ def run_study(study: Study, home: Home, options: RunOptions, listener: Listener)
     slots = len(options.placements)
     _check(study, home, options)
     material = prepare(study, home, is_known(study.name, options.storage, home), listener.preparing)
+    check_networks(study, home, material, options.placements[0], listener)
     storage = open_storage(options.storage, home)
     opened = open_study(study, material, storage, home)
     freeze_folds(material, home.study(study.name))
@@ -150,7 +152,7 @@ class _Run:
         bench = Bench(
             self.study, self.material, folder, self.publisher, self.listener, self.stop.event, claims
         )
-        setup = {"study": self.study.to_json(), "home": str(self.home.root), "material": self.material.hash}
+        setup = setup_of(self.study, self.home, self.material)
         children = [
             Child(setup, place, folder.logs / f"slot-{index}.log", self.stop.event)
             for index, place in enumerate(placements)

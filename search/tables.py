@@ -47,7 +47,7 @@ def _trial_cells(trial: Record, metric: str, best: bool) -> list[str]:
         f"{trial['number']}{' *' if best else ''}",
         STATES[trial["state"]],
         number(metrics.get(metric)),
-        str(params.get("architecture", "")),
+        network(params),
         str(params.get("optimizer", "")),
         "" if rate is None else f"{rate:.1e}",
         str(params.get("batch_size", "")),
@@ -105,7 +105,7 @@ def untrained(record: Record) -> Text | None:
     On a small patch the deepest maps have one pixel: all taps of a 3x3 kernel but its centre meet padding.
     """
     found = {
-        (str(trial["params"]["architecture"]), int(trial["params"]["patch_radius"])): trial
+        (network(trial["params"]), int(trial["params"]["patch_radius"])): trial
         for trial in record["trials"]
         if trial["dead_parameters"]
     }
@@ -129,6 +129,20 @@ def describe(record: Record) -> Text:
         f"{cohort['positive']} positive (above {cohort['threshold']:.4g}){left_out}\n"
         f"folds: {folds['n']} x {folds['repeats']}, table {folds['hash'][:12]}"
     )
+
+
+def network(params: Mapping[str, Any]) -> str:
+    """An architecture with its stem, where that is not its own.
+
+    >>> network({"architecture": "resnet50", "stem": "resize", "resize_to": 32})
+    'resnet50 32 px'
+    """
+    words = [str(params.get("architecture", ""))]
+    if params.get("stem") == "resize":
+        words.append(f"{params['resize_to']} px")
+    elif params.get("stem", "paper") != "paper":
+        words.append(str(params["stem"]))
+    return " ".join(words)
 
 
 def number(value: float | None) -> str:

@@ -12,7 +12,7 @@ import optuna
 import pytest
 
 from search.records import FoldResult
-from search.study_file import SearchSection
+from search.sections import SearchSection
 
 FOLDS = 5
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from data_prep.cohort import read_cohort
-from data_prep.inputs import complete_rows, input_channels, model_input
+from data_prep.inputs import ChannelLayout, channel_layout, complete_rows, input_channels, model_input
 from data_prep.patches import PatchRequest, PatchSet, extract_patches
 from data_prep.problems import InputError
 
@@ -48,3 +48,13 @@ def test_complete_rows_are_those_with_every_sequence(gappy):
 def test_another_way_with_missing_sequences_is_refused(gappy):
     with pytest.raises(InputError, match="missing: unknown value 'impute'; Known: drop, mask, zero"):
         model_input(gappy, 2, "impute")
+
+
+def test_the_layout_says_where_the_sequences_stand(gappy):
+    layout = channel_layout(gappy, "mask")
+    assert layout == ChannelLayout(sequences=2, slices=3, presence=(1,))
+    assert input_channels(gappy, "mask")[3:] == ("T2", "T1[+1]", "T2[+1]", "has:T2")
+    numbers = np.array([[1, 2], [3, 4]], dtype=np.float32)
+    assert layout.spread(numbers, 10 * numbers).tolist() == [[1, 2] * 3 + [20], [3, 4] * 3 + [40]]
+    for missing in ("mask", "zero"):
+        assert channel_layout(gappy, missing).channels == model_input(gappy, 2, missing).shape[3]

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.build import build_model
+from models.build import build_model, open_model
 from models.errors import ModelError, NotBuildable
 from models.registry import ARCHITECTURES
 from models.spec import ModelSpec
@@ -40,3 +40,18 @@ def test_what_keras_refuses_is_one_line(monkeypatch):
         NotBuildable, match=r"^architecture 'densenet201' on \(17, 17, 9\): [^\n\x1b]*zero or negative"
     ):
         build_model(ModelSpec("densenet201", (17, 17, 9)))
+
+
+@pytest.mark.parametrize(("stem", "resize_to"), [("paper", None), ("small", None), ("resize", 32)])
+def test_a_stem_is_built_for_one_size_and_for_any(stem, resize_to):
+    spec = ModelSpec("resnet50", (5, 5, 2), stem=stem, resize_to=resize_to)
+    fixed, free = build_model(spec), open_model(spec)
+    assert (fixed.input_shape, free.input_shape) == ((None, 5, 5, 2), (None, None, None, 2))
+    assert [weight.shape for weight in fixed.weights] == [weight.shape for weight in free.weights]
+
+
+def test_dropout_adds_layers_but_no_weights(spec):
+    thinned = build_model(replace(spec, dropout=0.5), 5)
+    assert [layer.name for layer in thinned.layers if "dropout" in layer.name] == ["dropout1", "dropout2"]
+    for first, second in zip(build_model(spec, 5).weights, thinned.weights, strict=True):
+        np.testing.assert_array_equal(first, second)

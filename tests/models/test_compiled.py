@@ -1,6 +1,7 @@
 import gc
 import itertools
 import weakref
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -185,3 +186,125 @@ def test_a_weight_that_is_not_a_number_is_found_though_the_output_is(spec):
     kernel = compiled.model.weights[0]
     kernel.assign(np.full(kernel.shape, np.nan))
     assert not compiled.weights_are_finite()
+
+
+def _fitted(compiled, optimizer, spec, samples, seed=3):
+    compiled.reset(optimizer, seed, spec)
+    compiled.epoch(samples.x, samples.y, np.arange(40), np.arange(0, 41, 10))
+    return compiled.weights()
+
+
+def _same(first, second):
+    for ours, theirs in zip(first, second, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_every_rate_of_dropout_shares_one_trace_and_the_masks_of_a_seed(spec, easy):
+    low, high = replace(spec, dropout=0.2), replace(spec, dropout=0.7)
+    compiled = CompiledModel(low, RATE)
+    results = [_fitted(compiled, RATE, each, easy) for each in (low, high, low)]
+    assert compiled._step.experimental_get_tracing_count() == 1
+    _same(results[0], results[2])
+    _same(results[1], _fitted(CompiledModel(high, RATE), RATE, high, easy))
+    assert (results[0][0] != results[1][0]).any()
+
+
+@pytest.mark.parametrize("name", ["normed", "random"])
+def test_a_custom_network_that_was_trained_before_equals_a_fresh_one(custom, easy, name):
+    spec = custom(name, 5)
+    compiled = CompiledModel(spec, RATE)
+    results = [_fitted(compiled, RATE, spec, easy, seed) for seed in (3, 4, 3)]
+    _same(results[0], results[2])
+    assert (results[0][0] != results[1][0]).any()
+    _same(results[0], _fitted(CompiledModel(spec, RATE), RATE, spec, easy))
+    assert compiled._step.experimental_get_tracing_count() == 1
+
+
+def test_a_custom_network_keeps_its_size_and_gives_a_stock_model(custom, easy):
+    spec = custom("normed", 5)
+    compiled = CompiledModel(spec, RATE)
+    assert compiled.takes((5, 5))
+    assert not compiled.takes((7, 7))
+    assert compiled.dead_parameters((5, 5)) > 0
+    _fitted(compiled, RATE, spec, easy)
+    stock = compiled.stock_model(spec, 3)
+    _same(stock.get_weights(), compiled.model.get_weights())
+    np.testing.assert_allclose(stock(easy.x)[:, 0], probability(compiled.logits(easy.x)), rtol=1e-4)
+
+
+def _custom_network(x):
+    """Stands for `open_model`: a weight that the output does not depend on, and a regulariser."""
+    patch = keras.Input((5, 5, 2))
+    hidden = keras.layers.Dense(4, kernel_regularizer=keras.regularizers.L2(0.1))(patch)
+    hidden = keras.layers.Lambda(tf.stop_gradient)(hidden) if x == "unused" else hidden
+    hidden = keras.layers.GlobalAveragePooling2D()(hidden)
+    return keras.Model(patch, keras.layers.Dense(1, name="logit")(hidden))
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist:UserWarning")  # Keras's own loop
+@pytest.mark.parametrize("kind", ["used", "unused"])
+def test_steps_of_a_custom_network_minimise_what_keras_would(custom, easy, monkeypatch, kind):
+    theirs = _custom_network(kind)
+    monkeypatch.setattr("models.compiled.open_model", lambda spec: _custom_network(kind))
+    spec = custom("normed", 5)
+    compiled = CompiledModel(spec, RATE)
+    compiled.reset(RATE, 3)
+    theirs.set_weights(compiled.model.get_weights())
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    theirs.compile(keras.optimizers.Adam(1e-3), loss)
+    for _ in range(3):
+        expected = theirs.train_on_batch(easy.x, easy.y[:, None])
+        assert float(compiled.step(easy.x, easy.y)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_weight_without_a_gradient_stays_and_the_others_move(custom, easy, monkeypatch):
+    def build(_):
+        patch = keras.Input((5, 5, 2))
+        still = keras.layers.Dense(3, name="still")(patch)
+        hidden = keras.layers.Add()([keras.layers.Dense(3)(patch), keras.ops.stop_gradient(still)])
+        hidden = keras.layers.GlobalAveragePooling2D()(hidden)
+        return keras.Model(patch, keras.layers.Dense(1, name="logit")(hidden))
+
+    monkeypatch.setattr("models.compiled.open_model", build)
+    optimizer = OptimizerSpec("adam", 1e-3, clip_norm=1.0)
+    compiled = CompiledModel(custom("normed", 5), optimizer)
+    compiled.reset(optimizer, 3)
+    before = compiled.model.get_layer("still").get_weights()
+    weights = compiled.weights()
+    compiled.step(easy.x, easy.y)
+    _same(before, compiled.model.get_layer("still").get_weights())
+    assert sum((a != b).any() for a, b in zip(weights, compiled.weights(), strict=True)) >= 3
+
+
+def test_decay_moves_the_weights_that_no_patch_reaches(noise):
+    """As in stock Keras, by the factor that is left after so many steps."""
+    optimizer, spec = OptimizerSpec("sgd", 0.1, weight_decay=0.5), ModelSpec("small_cnn", (1, 1, 2))
+    compiled = CompiledModel(spec, optimizer)
+    compiled.reset(optimizer, 3)
+    drawn = compiled.model.get_layer("conv2").kernel.numpy()
+    for _ in range(4):
+        compiled.step(noise[0][:, :1, :1], noise[1])
+    kernel = compiled.stock_model(spec, 3).get_layer("conv2").kernel.numpy()
+    np.testing.assert_allclose(kernel[0, 0], drawn[0, 0] * 0.95**4, rtol=1e-5)
+    assert not np.allclose(kernel[1, 1], drawn[1, 1] * 0.95**4, rtol=1e-3)
+    assert compiled.takes((9, 9))
+
+
+def test_another_learning_rate_takes_hold_in_the_next_step(spec, easy):
+    slow = OptimizerSpec("sgd", 1e-3)
+    compiled = CompiledModel(spec, slow)
+    moved = []
+    for factor in (1.0, 3.0):
+        compiled.reset(slow, 3)
+        before = compiled.weights()
+        compiled.set_learning_rate(1e-3 * factor)
+        compiled.step(easy.x, easy.y)
+        moved.append(compiled.weights()[0] - before[0])
+    np.testing.assert_allclose(moved[1], 3 * moved[0], rtol=1e-2, atol=1e-6)
+
+
+def test_a_weight_of_whole_numbers_is_kept_and_not_asked_whether_it_is_finite(spec):
+    compiled = CompiledModel(spec, RATE)
+    compiled.lowered.variables.append(keras.Variable([3], dtype="int64"))
+    assert compiled.weights_are_finite()
+    assert compiled.weights()[-1].tolist() == [3]

@@ -34,3 +34,15 @@ def test_the_probability_is_single_precision_under_any_policy():
         keras.config.set_dtype_policy(before)
     assert head.get_layer("dense1").compute_dtype == "bfloat16"
     assert head.get_layer(LOGIT).compute_dtype == head.output.dtype == "float32"
+
+
+def test_dropout_stands_before_each_dense_layer_and_the_logit():
+    features = keras.Input((3, 3, 6))
+    head = keras.Model(features, probability_head(features, (4, 2), 0.3))
+    names = [layer.name for layer in head.layers if layer.name[:5] in ("dense", "dropo", LOGIT)]
+    assert names == ["dropout1", "dense1", "dropout2", "dense2", "dropout3", LOGIT]
+    assert head.get_layer("dropout2").rate == 0.3
+
+
+def test_without_dropout_there_is_no_such_layer():
+    assert not [layer for layer in _head((4,)).layers if isinstance(layer, keras.layers.Dropout)]

@@ -8,10 +8,18 @@ from keras import layers
 
 from models.build import build_model, open_model
 from models.heads import LOGIT
-from models.lowering import CentreConvolution, FusedBatchNormalization, PointwiseConvolution, View, lower
+from models.lowering import lower
 from models.reach import Reach
 from models.seeding import initialise
 from models.spec import ModelSpec
+from models.views import (
+    AdjustableDropout,
+    CentreConvolution,
+    FusedBatchNormalization,
+    LoneBatchNormalization,
+    PointwiseConvolution,
+    View,
+)
 
 
 def _small(shape):
@@ -98,6 +106,105 @@ def test_training_moves_a_centre_in_place_of_its_kernel():
     assert (6, 8) in shapes
     assert (3, 3, 6, 8) not in shapes
     assert len(shapes) == len(stock.trainable_variables)
+
+
+def _noisy():
+    patch = keras.Input((None, None, 4))
+    x = layers.Conv2D(6, 1, name="point")(layers.GaussianNoise(0.5)(patch))
+    x = layers.Dropout(0.4, name="dropout1")(layers.GlobalAveragePooling2D()(x))
+    x = layers.Dropout(0.2, name="own")(x)
+    return keras.Model(patch, layers.Dense(1, name=LOGIT)(x))
+
+
+def test_random_layers_draw_what_they_draw_in_the_stock_network():
+    stock, model = _noisy(), _noisy()
+    for network in (stock, model):
+        initialise(network, 5)
+    lowered = lower(model, LOGIT)
+    for _ in range(3):
+        found = lowered.network(_batch(6, 3), training=True)
+        np.testing.assert_allclose(found, stock(_batch(6, 3), training=True), rtol=1e-5)
+
+
+def test_only_our_heads_dropout_takes_another_rate():
+    lowered = lower(_noisy(), LOGIT)
+    lowered.set_dropout(0.9)
+    views = [layer for layer in lowered.network.layers if isinstance(layer, AdjustableDropout)]
+    assert {view.name: round(float(view.rate), 3) for view in views} == {"dropout1": 0.9, "own": 0.2}
+
+
+def test_the_dropout_of_our_head_has_the_names_that_are_looked_for():
+    lowered = lower(open_model(ModelSpec("small_cnn", (5, 5, 2), head=(8, 4), dropout=0.5)), LOGIT)
+    lowered.set_dropout(0.25)
+    views = [layer for layer in lowered.network.layers if isinstance(layer, AdjustableDropout)]
+    assert [float(view.rate) for view in views] == [0.25] * 3
+
+
+def test_rates_and_states_of_generators_are_no_variables_of_training():
+    names = {variable.name for variable in lower(_noisy(), LOGIT).variables}
+    assert names == {"kernel", "bias"}
+
+
+def _nested(side):
+    patch, entry = keras.Input((side, side, 4)), keras.Input((side, side, 4))
+    sequence = keras.Sequential([entry, layers.Conv2D(4, 1), layers.BatchNormalization()])
+    norm = keras.Model(entry, layers.BatchNormalization()(entry))
+    x = norm(layers.Activation("relu")(sequence(layers.Conv2D(4, 1, name="outer")(patch))))
+    return keras.Model(patch, layers.Dense(1, name=LOGIT)(layers.GlobalAveragePooling2D()(x)))
+
+
+def test_the_layers_of_nested_models_have_views_and_the_same_function():
+    stock, model = _nested(5), _nested(5)
+    for network in (stock, model):
+        initialise(network, 2)
+    lowered = lower(model, LOGIT)
+    x = _batch(6, 5)
+    for training in (True, False):
+        found, expected = (net(x, training=training) for net in (lowered.network, stock))
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    views = [layer for layer in lowered.network._flatten_layers() if isinstance(layer, View)]
+    assert len(views) == 4
+    assert len(lowered.variables) == len(model.weights)
+
+
+def test_a_nested_model_at_two_places_is_run_as_it_is():
+    patch = keras.Input((5, 5, 4))
+    inner = keras.Sequential([keras.Input((5, 5, 4)), layers.Conv2D(4, 1), layers.BatchNormalization()])
+    model = keras.Model(patch, layers.GlobalAveragePooling2D(name="out")(inner(inner(patch))))
+    lowered = lower(model, "out")
+    assert not any(isinstance(layer, View) for layer in lowered.network._flatten_layers())
+    np.testing.assert_allclose(lowered.network(_batch(3, 5)), model(_batch(3, 5)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_frozen_or_renormalised_layer_keeps_its_meaning(alone):
+    patch = keras.Input((None, None, 4))
+    frozen, other = layers.BatchNormalization(trainable=False), layers.BatchNormalization(renorm=True)
+    model = keras.Model(patch, layers.GlobalAveragePooling2D(name="out")(other(frozen(patch))))
+    lowered = lower(model, "out", alone=alone)
+    assert not isinstance(lowered.network.layers[2], View)
+    before = frozen.moving_mean.numpy()
+    np.testing.assert_allclose(lowered.network(_batch(3, 5)), model(_batch(3, 5)), rtol=1e-5)
+    lowered.network(_batch(3, 5), training=True)
+    np.testing.assert_array_equal(frozen.moving_mean, before)
+
+
+def test_what_training_moves_stands_for_the_stock_variables():
+    _, lowered = _pair(1)
+    stock = lowered._stock.trainable_variables
+    stood = lowered.standing_for(stock)
+    assert [id(variable) for variable in stood] == [id(variable) for variable in lowered.trainable]
+    assert lowered.standing_for([stock[0]]) == [stock[0]]
+
+
+@pytest.mark.parametrize(
+    ("alone", "kind"), [(True, LoneBatchNormalization), (False, FusedBatchNormalization)]
+)
+def test_single_samples_are_normalised_by_moving_statistics(alone, kind):
+    lowered = lower(_small((None, None, 4)), LOGIT, alone=alone)
+    kinds = [type(layer) for layer in lowered.network.layers]
+    assert kinds.count(kind) == (3 if alone else 2)
+    assert not {LoneBatchNormalization, FusedBatchNormalization} - {kind} & set(kinds)
 
 
 def _error(gradients, exact):

@@ -127,3 +127,45 @@ def test_a_network_without_spatial_convolutions_reaches_everything():
 )
 def test_other_layers_are_no_plain_convolutions(layer):
     assert not is_plain_convolution(layer)
+
+
+def test_a_network_of_a_fixed_size_takes_that_size_alone():
+    fixed, open_ = Reach(_linear((2, 2, 2))), Reach(_linear((None, None, 2)))
+    assert fixed.takes((2, 2))
+    assert not fixed.takes((4, 4))
+    assert open_.takes((4, 4))
+    assert fixed.centred((2, 2)) == open_.centred((2, 2))
+    assert fixed.dead_parameters((2, 2)) == open_.dead_parameters((2, 2))
+
+
+def _one(shape, name):
+    patch = keras.Input(shape)
+    return keras.Model(patch, layers.Conv2D(2, 3, padding="same", name="conv")(patch), name=name)
+
+
+def test_a_nested_model_is_seen_through_unless_its_size_is_open():
+    patch = keras.Input((1, 1, 2))
+    reach = Reach(keras.Model(patch, _one((None, None, 2), "open")(_one((1, 1, 2), "fixed")(patch))))
+    assert reach.centred((1, 1)) == {"fixed/conv"}
+    assert reach.dead_parameters((1, 1)) == 8 * 4
+
+
+def test_frozen_weights_are_not_counted_as_dead():
+    model = _linear((None, None, 2))
+    dead = Reach(model).dead_parameters((1, 1))
+    model.layers[1].trainable = False
+    assert 0 < Reach(model).dead_parameters((1, 1)) < dead
+
+
+class Unknown(layers.Layer):
+    """A layer that tells nothing of its output."""
+
+    def call(self, x):
+        return x[:, ::2, ::2] * 2
+
+
+def test_layers_that_nobody_knows_are_passed():
+    patch = keras.Input((2, 2, 2))
+    x = layers.Conv2D(2, 3, padding="same", name="conv")(Unknown()(patch))
+    reach = Reach(keras.Model(patch, x))
+    assert reach.centred((2, 2)) == {"conv"}

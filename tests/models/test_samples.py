@@ -1,10 +1,11 @@
+import keras
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import ModelError
-from models.samples import Samples, batch_cuts
+from models.samples import Samples, batch_cuts, smoothed
 
 
 @given(st.integers(1, 200), st.integers(1, 200))
@@ -46,3 +47,17 @@ def test_patches_that_are_not_finite_are_refused(value):
     x[1, :2, 0] = value
     with pytest.raises(ModelError, match="finite numbers are needed, but got 2 that are NaN or infinite"):
         Samples(x, np.zeros(3, np.float32))
+
+
+def test_labels_that_are_not_smoothed_stay_the_same_bits():
+    labels = np.array([0, 1, 1], np.float32)
+    np.testing.assert_array_equal(smoothed(labels, 0.0), labels)
+
+
+@given(st.floats(0, 0.99))
+def test_smoothed_labels_are_those_of_keras(smoothing):
+    labels = np.array([[0], [1]], np.float32)
+    logits = np.array([[0.3], [-1.2]], np.float32)
+    theirs = keras.losses.binary_crossentropy(labels, logits, from_logits=True, label_smoothing=smoothing)
+    ours = keras.losses.binary_crossentropy(smoothed(labels, smoothing), logits, from_logits=True)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from models.errors import ModelError
-from models.seeding import initialise, streams
+from models.seeding import initialise, random_states, streams
 
 
 def _network(widths=(64,)):
@@ -62,14 +62,87 @@ def test_batch_norm_statistics_return_to_zero_and_one():
 
 def test_a_variable_that_cannot_be_seeded_is_refused():
     patch = keras.Input((4,))
-    network = keras.Model(patch, keras.layers.Dropout(0.5, name="drop")(patch))
-    with pytest.raises(ModelError, match="layer 'drop': no initializer belongs to its variable"):
+    network = keras.Model(patch, keras.layers.Normalization(name="norm")(patch))
+    with pytest.raises(ModelError, match="layer 'norm': no initializer belongs to its variable 'mean'"):
         initialise(network, 0)
+
+
+def _own():
+    """A network whose author decides what it starts from."""
+    patch = keras.Input((5, 5, 2))
+    offset = np.ones(2, np.float32)
+    hidden = keras.layers.Normalization(mean=offset, variance=offset)(patch)
+    hidden = keras.layers.SeparableConv2D(3, 3)(hidden)
+    loaded = keras.layers.Dense(3)
+    network = keras.Model(patch, loaded(keras.layers.Dropout(0.5)(hidden)))
+    loaded.set_weights([np.full((3, 3), 7.0), np.zeros(3)])
+    return network
+
+
+def test_a_network_rebuilt_under_a_seed_starts_as_its_author_wants():
+    network, other = _own(), _own()
+    first = [initialise(network, 4, _own), network.get_weights()][1]
+    initialise(network, 5, _own)
+    assert not np.array_equal(first[0], network.get_weights()[0])
+    initialise(other, 4, _own)
+    for ours, theirs in zip(first, other.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert (first[-2] == 7).all()
+
+
+def test_a_network_that_is_never_the_same_is_refused():
+    with pytest.raises(ModelError, match="the same parameters must give the same network"):
+        initialise(_network((8,)), 0, lambda: _network((9,)))
+
+
+def test_weights_of_a_nested_model_are_drawn_too():
+    patch = keras.Input((5, 5, 2))
+    network = keras.Model(patch, _network()(patch))
+    flat = _drawn(_network(), 3)
+    for ours, theirs in zip(_drawn(network, 3), flat, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def _noisy():
+    patch = keras.Input((4,))
+    twice = keras.layers.Dropout(0.5)(keras.layers.GaussianNoise(1.0)(patch))
+    return keras.Model(patch, keras.layers.Dense(2)(twice))
+
+
+def test_the_generators_of_layers_begin_anew_under_a_seed():
+    network, x, outputs = _noisy(), np.ones((50, 4), np.float32), []
+    for seed in (1, 1, 2):
+        initialise(network, seed)
+        outputs.append(keras.Model(network.input, network.layers[-1].input)(x, training=True).numpy())
+    np.testing.assert_array_equal(outputs[0], outputs[1])
+    assert (outputs[0] != outputs[2]).mean() > 0.4
+
+
+def test_every_generator_has_a_state_of_its_own():
+    network = _noisy()
+    initialise(network, 0)
+    first, second = (state.numpy().tolist() for state in random_states(network))
+    assert first != second
+    assert first[1] == second[1] == 0
+
+
+def test_generators_leave_the_weights_as_they_are_without():
+    patch = keras.Input((4,))
+    plain = keras.Model(patch, keras.layers.Dense(2)(patch))
+    for ours, theirs in zip(_drawn(plain, 3), _drawn(_noisy(), 3), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_the_streams_of_a_seed_are_reproducible_and_independent():
     first, again, other = streams(3), streams(3), streams(4)
     drawn = first.shuffling.random(8)
     np.testing.assert_array_equal(drawn, again.shuffling.random(8))
-    assert not np.array_equal(drawn, first.augmentation.random(8))
+    assert not np.array_equal(drawn, first.augmentation(1).random(8))
     assert not np.array_equal(drawn, other.shuffling.random(8))
+
+
+def test_the_augmentation_of_an_epoch_is_replayed_without_those_before():
+    random = streams(3)
+    third = [random.augmentation(epoch).random(8) for epoch in (1, 2, 3)][-1]
+    np.testing.assert_array_equal(third, np.random.default_rng([3, 2, 3]).random(8))
+    assert not np.array_equal(third, random.augmentation(2).random(8))

@@ -1,7 +1,7 @@
 import pytest
 
 from models.errors import ModelError
-from models.spec import ModelSpec, OptimizerSpec, TrainingSpec
+from models.spec import BaselineSpec, ModelSpec, OptimizerSpec, TrainingSpec, TransferSpec
 
 
 @pytest.mark.parametrize("shape", [(17, 17), (17, 17, 0), (0, 5, 1)])
@@ -43,3 +43,31 @@ def test_training_counts_have_a_least_value(setting, line):
 
 def test_equal_specs_are_one_key():
     assert len({ModelSpec("resnet50", (17, 17, 9)), ModelSpec("resnet50", (17, 17, 9))}) == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "law"),
+    [
+        (lambda: ModelSpec("resnet50", (5, 5, 3), dropout=1.0), "dropout"),
+        (lambda: ModelSpec("resnet50", (5, 5, 3), stem="large"), "one of paper, small, resize"),
+        (lambda: ModelSpec("resnet50", (5, 5, 3), stem="resize"), "needs a positive side"),
+        (lambda: ModelSpec("resnet50", (5, 5, 3), resize_to=32), "others none"),
+        (lambda: TransferSpec("imagenet", 6), "from 0 to 5"),
+        (lambda: TransferSpec(""), "an empty name"),
+        (lambda: OptimizerSpec("sgd", 0.1, nesterov=True), "a momentum above 0"),
+        (lambda: OptimizerSpec("adam", 0.1, weight_decay=-1.0), r"lie in \[0, 1\)"),
+        (lambda: OptimizerSpec("adam", 0.1, weight_decay=10.0), r"0.1 \* 10.0"),
+        (lambda: OptimizerSpec("adam", 0.1, clip_norm=0.0), "clip_norm"),
+        (lambda: OptimizerSpec("adam", 0.1, transferred_rate=0.0), "transferred_rate"),
+        (lambda: TrainingSpec(1, 1, 0, schedule="step"), "one of constant, cosine, plateau"),
+        (lambda: TrainingSpec(1, 1, 0, plateau_factor=1.0), "plateau_factor"),
+        (lambda: TrainingSpec(1, 1, 0, plateau_patience=0), "plateau_patience"),
+        (lambda: TrainingSpec(1, 1, 0, label_smoothing=1.0), "label_smoothing"),
+        (lambda: BaselineSpec("trees"), "one of constant, logistic"),
+        (lambda: BaselineSpec("svm", selection="pca"), "one of none, nca"),
+        (lambda: BaselineSpec("svm", regularisation=0.0), "regularisation"),
+    ],
+)
+def test_every_law_of_a_record_is_kept(make, law):
+    with pytest.raises(ModelError, match=law):
+        make()

@@ -257,3 +257,116 @@ def test_a_fold_of_resnet50_is_not_touched_by_the_folds_before(adam):
     warm.fit(spec, adam, replace(ONCE, seed=1), Samples(x[:11], y[:11]), samples)
     after = warm.fit(spec, adam, ONCE, samples, samples).predict(x)
     np.testing.assert_array_equal(after, Trainer().fit(spec, adam, ONCE, samples, samples).predict(x))
+
+
+def _rates(fitted):
+    return fitted.history["learning_rate"]
+
+
+def test_a_schedule_sets_the_rate_of_every_epoch(trainer, spec, adam, easy, more):
+    training = replace(ONCE, epochs=4, schedule="cosine")
+    told = []
+    fitted = trainer.fit(spec, adam, training, easy, more, on_epoch=told.append)
+    np.testing.assert_allclose(_rates(fitted), 0.005 * (1 + np.cos(np.pi * np.arange(4) / 4)))
+    assert [epoch["learning_rate"] for epoch in told] == _rates(fitted)
+    assert _rates(trainer.fit(spec, adam, ONCE, easy, more)) == [0.01, 0.01]
+
+
+def test_each_epoch_moves_at_the_rate_that_is_told(trainer, spec, easy):
+    """On the whole fold an epoch's loss is from before its step, so that the first two are equal."""
+    rate, whole = OptimizerSpec("sgd", 0.1), TrainingSpec(3, 90, 0)
+    constant = trainer.fit(spec, rate, whole, easy, None).history["loss"]
+    cosine = trainer.fit(spec, rate, replace(whole, schedule="cosine"), easy, None).history["loss"]
+    assert cosine[:2] == constant[:2]
+    _, second, third = cosine
+    assert constant[2] < third
+    assert (second - third) / (second - constant[2]) == pytest.approx(0.75, rel=0.1)
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_a_plateau_follows_the_stop_loss_or_else_the_loss(trainer, spec, easy, stops):
+    """Against the training labels the stop loss only rises; the training loss falls."""
+    contrary = Samples(easy.x, 1 - easy.y) if stops else None
+    training = replace(ONCE, epochs=5, schedule="plateau", plateau_patience=1, plateau_factor=0.5)
+    fitted = trainer.fit(spec, OptimizerSpec("adam", 1e-2), training, easy, contrary)
+    watched = fitted.history["stop_loss" if stops else "loss"]
+    better = np.array(watched) <= np.minimum.accumulate(watched)
+    expected = 0.01 * 0.5 ** np.cumsum([0, *~better[:-1]])
+    np.testing.assert_allclose(_rates(fitted), expected)
+    assert (_rates(fitted)[-1] < 0.01) == stops
+
+
+def test_smoothed_labels_are_for_the_training_loss_alone(trainer, spec, easy):
+    still, smooth = OptimizerSpec("sgd", 1e-12), replace(ONCE, epochs=1, label_smoothing=0.4)
+    plain, found = (trainer.fit(spec, still, each, easy, easy) for each in (replace(ONCE, epochs=1), smooth))
+    assert found.history["stop_loss"] == plain.history["stop_loss"]
+    p = found.predict(easy.x)
+    y = easy.y * 0.6 + 0.2
+    expected = -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+    assert found.history["loss"] == [pytest.approx(expected, rel=1e-5)]
+
+
+def test_smoothed_labels_keep_the_output_from_the_extremes(trainer, spec, easy):
+    training = TrainingSpec(40, 9, 0)
+    spread = [
+        np.ptp(trainer.fit(spec, OptimizerSpec("adam", 1e-2), each, easy, None).predict(easy.x))
+        for each in (training, replace(training, label_smoothing=0.5))
+    ]
+    assert spread[0] > 0.99
+    assert spread[1] < 0.75
+
+
+def test_a_rate_for_transferred_weights_needs_some(trainer, spec, adam, easy):
+    with pytest.raises(ModelError, match=r"transferred_rate: only with transferred weights, but got 0\.1"):
+        trainer.fit(spec, replace(adam, transferred_rate=0.1), ONCE, easy, None)
+
+
+def test_a_network_with_dropout_is_the_same_after_other_fits_as_fresh(spec, adam, easy, more):
+    thick = replace(spec, dropout=0.5)
+    trainer = Trainer()
+    for rate, seed in ((0.1, 1), (0.5, 2)):
+        trainer.fit(replace(spec, dropout=rate), adam, replace(ONCE, seed=seed), more, easy)
+    after = trainer.fit(thick, adam, ONCE, easy, more)
+    assert after.history == Trainer().fit(thick, adam, ONCE, easy, more).history
+    assert after.model.get_layer("dropout1").rate == 0.5
+
+
+def _one_pixel(samples):
+    """The mean of each patch."""
+    return Samples(samples.x.mean(axis=(1, 2), keepdims=True), samples.y)
+
+
+@pytest.mark.parametrize("side", [1, 5])
+def test_batches_of_one_learn_and_predict_sanely(trainer, custom, easy, more, side):
+    fit, stop = (_one_pixel(each) if side == 1 else each for each in (easy, more))
+    rate, training = OptimizerSpec("adam", 1e-3), TrainingSpec(20, 1, 0)
+    fitted = trainer.fit(custom("normed", side), rate, training, fit, stop)
+    assert fitted.history["stop_roc_auc"][-1] > 0.9
+    assert max(fitted.history["stop_loss"]) < 2
+    probability = fitted.predict(stop.x)
+    assert np.abs(np.log(probability / (1 - probability))).max() < 20
+    variances = [weight for weight in fitted.model.weights if weight.name == "moving_variance"]
+    assert min(float(np.max(variance)) for variance in variances) > 1e-3
+
+
+@pytest.mark.parametrize(("size", "n"), [(1, 6), (9, 1)], ids=["of one", "a lone sample"])
+def test_single_samples_and_others_have_networks_of_their_own(trainer, custom, easy, size, n):
+    rate, few = OptimizerSpec("adam", 1e-3), _one_pixel(Samples(easy.x[:n], easy.y[:n]))
+    single = trainer.fit(custom("normed", 1), rate, replace(ONCE, batch_size=size), few, None)._compiled
+    pairs = _one_pixel(Samples(easy.x[:5], easy.y[:5]))
+    other = trainer.fit(custom("normed", 1), rate, replace(ONCE, batch_size=2), pairs, None)._compiled
+    assert single is not other
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, while it saves
+def test_a_custom_network_with_random_layers_is_trained_and_saved(custom, adam, easy, more, tmp_path):
+    spec = custom("random", 5, rate=0.2)
+    warm = Trainer()
+    warm.fit(spec, adam, replace(ONCE, seed=1), more, easy)
+    after = warm.fit(spec, adam, ONCE, easy, more)
+    fresh = Trainer().fit(spec, adam, ONCE, easy, more)
+    assert after.history == fresh.history
+    np.testing.assert_array_equal(after.predict(more.x), fresh.predict(more.x))
+    after.save(tmp_path / "fold.keras")
+    loaded = keras.saving.load_model(tmp_path / "fold.keras", safe_mode=True)
+    np.testing.assert_allclose(loaded(more.x, training=False)[:, 0], after.predict(more.x), rtol=1e-4)

@@ -36,7 +36,7 @@ def pair():
 def _watched(compiled, stop, patience):
     watch = Watch(compiled, stop, patience)
     for epoch in range(1, len(compiled.margins) + 1):
-        watch.record(epoch, 0.5)
+        watch.record(epoch, 0.5, 0.1)
         if watch.is_over:
             break
     return watch
@@ -79,31 +79,31 @@ def test_without_patience_the_last_epoch_counts(pair):
 
 def test_without_stop_samples_only_the_loss_is_known():
     watch = Watch(Scripted(), None, patience=1)
-    assert watch.record(1, 0.5) == {"epoch": 1, "loss": 0.5}
+    assert watch.record(1, 0.5, 0.1) == {"epoch": 1, "loss": 0.5, "learning_rate": 0.1}
     assert not watch.is_over
 
 
 def test_the_stop_scores_are_those_of_inference(pair):
-    seen = Watch(Scripted(2.0), pair, None).record(1, 0.5)
+    seen = Watch(Scripted(2.0), pair, None).record(1, 0.5, 0.1)
     assert seen["stop_loss"] == pytest.approx(log_loss(np.array([-2.0, 2.0]), [0, 1]))
     assert seen["stop_roc_auc"] == 1.0
 
 
 def test_one_class_has_no_area():
     stop = Samples(np.zeros((2, 1, 1, 1), np.float32), np.ones(2, np.float32))
-    assert "stop_roc_auc" not in Watch(Scripted(2.0), stop, None).record(1, 0.5)
+    assert "stop_roc_auc" not in Watch(Scripted(2.0), stop, None).record(1, 0.5, 0.1)
 
 
 def test_a_loss_that_is_not_a_number_names_its_epoch(pair):
     with pytest.raises(NonFiniteLoss, match="loss became nan in epoch 3"):
-        Watch(Scripted(1), pair, None).record(3, float("nan"))
+        Watch(Scripted(1), pair, None).record(3, float("nan"), 0.1)
 
 
 def test_a_stop_loss_that_is_not_a_number_is_refused(pair):
     with pytest.raises(NonFiniteLoss, match="stop_loss became nan in epoch 1"):
-        Watch(Scripted(np.nan), pair, None).record(1, 0.5)
+        Watch(Scripted(np.nan), pair, None).record(1, 0.5, 0.1)
 
 
 def test_a_weight_that_is_not_a_number_is_refused_though_the_loss_is():
     with pytest.raises(NonFiniteLoss, match="a weight became NaN or infinite in epoch 2"):
-        Watch(Scripted("broken"), None, None).record(2, 0.5)
+        Watch(Scripted("broken"), None, None).record(2, 0.5, 0.1)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +42,11 @@ def test_importing_the_child_loads_no_tensorflow() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path.cwd()).returncode == 0
 
 
+def fold_of(architecture: str) -> dict[str, Any]:
+    settings = {"architecture": architecture}
+    return {"kind": "fold", "settings": settings, "seed": 0, "split": 0, "seconds_left": None}
+
+
 def test_a_precision_that_the_device_lacks_is_a_problem_of_the_study(
     make_study: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,6 +61,46 @@ def test_a_precision_that_the_device_lacks_is_a_problem_of_the_study(
     thread.start()
     channel = Channel(ours)
     channel.send({"study": study.to_json(), "home": str(tmp_path / "home"), "material": material.hash})
+    channel.send(
+        {
+            "kind": "fold",
+            "settings": {"architecture": "small_cnn"},
+            "seed": 0,
+            "split": 0,
+            "seconds_left": None,
+        }
+    )
+    assert channel.receive(120) == {"kind": "started"}
     reply = channel.receive(120)
+    ours.close()
     thread.join(timeout=10)
     assert reply == {"kind": "input", "problems": ["training.precision: mixed_bfloat16 needs another GPU"]}
+
+
+def test_a_study_of_baselines_never_loads_tensorflow(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    study = make_study(tmp_path, "search.enqueue=[]", "space={}", "space.architecture=['constant']")
+    material = prepare(study, Home.at(tmp_path / "home"), frozen=False)
+    code = (
+        "import sys, socket, threading; from search import child\n"
+        "from search.channel import Channel\n"
+        "ours, theirs = socket.socketpair(); channel = Channel(ours)\n"
+        "threading.Thread(target=child.serve_until_closed, args=(theirs,), daemon=True).start()\n"
+        "for line in sys.stdin: channel.send(__import__('json').loads(line))\n"
+        "kinds = [channel.receive(60)['kind'] for _ in range(2)]\n"
+        "print(kinds, 'tensorflow' in sys.modules)"
+    )
+    setup = {"study": study.to_json(), "home": str(tmp_path / "home"), "material": material.hash}
+    fold = {
+        "kind": "fold",
+        "settings": {"architecture": "constant"},
+        "seed": 0,
+        "split": 0,
+        "seconds_left": None,
+    }
+    lines = "\n".join(map(json.dumps, (setup, fold)))
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=lines, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "['started', 'fold'] False"

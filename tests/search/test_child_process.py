@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from data_prep.problems import InputError
+from data_prep.problems import InputError, Problems
 from search.child_process import Child
 from search.errors import TrialFailedError
 from search.home import Home
@@ -23,15 +23,12 @@ from search.limits import TrialLimit
 from search.material import prepare
 from search.placement import Placement
 from search.records import TrialConfig
+from search.space import read_space
 from search.study_file import Study
 
-SETTINGS = {
-    "architecture": "small_cnn",
-    "optimizer": "adam",
-    "learning_rate": 0.001,
-    "batch_size": 9,
-    "patch_radius": 2,
-}
+SETTINGS = read_space({"architecture": ["small_cnn"], "patch_radius": [2]}, "s", Problems()).settings(
+    {"architecture": "small_cnn", "patch_radius": 2}
+)
 
 
 @pytest.fixture(scope="module")
@@ -134,10 +131,11 @@ def test_a_child_dies_with_its_owner(setup: tuple[dict[str, Any], Path], tmp_pat
     code = f"""
 import json, threading
 from pathlib import Path
-from data_prep.problems import InputError
+from data_prep.problems import InputError, Problems
 from search.child_process import Child
 from search.placement import Placement
 from search.records import TrialConfig
+from search.space import read_space
 setup = json.loads({json.dumps(message)!r})
 child = Child(setup, Placement(1, None), Path({str(tmp_path / "log")!r}), threading.Event())
 child.run_fold(TrialConfig({SETTINGS!r}, 0), 0, lambda _: print(child.pid, flush=True))

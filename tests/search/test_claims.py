@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from search.booking import place_in_line, requeue
 from search.claims import Claims, trial_seed
-from search.study_file import SearchSection
+from search.sections import SearchSection
 
 
 @pytest.mark.parametrize("slots", [1, 4])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from data_prep.folds import read_folds
 from data_prep.inputs import model_input
 from data_prep.problems import InputError
 from search.home import Home
-from search.material import JITTER_MARGIN, freeze_folds, prepare
+from search.material import freeze_folds, prepare
 from search.study_file import Study
 
 MakeStudy = Callable[..., Study]
@@ -35,9 +36,24 @@ def test_patches_are_cut_at_the_largest_radius_of_the_space_and_room_for_jitter(
     make_study: MakeStudy, tmp_path: Path
 ) -> None:
     plain = prepare(make_study(tmp_path), Home.at(tmp_path / "home"), frozen=False)
-    assert (plain.patches.radius, plain.margin) == (4, 0)
-    jittered = make_study(tmp_path, "input.augmentation=['jitter']", "name='jittered'")
-    assert prepare(jittered, Home.at(tmp_path / "home"), frozen=False).patches.radius == 4 + JITTER_MARGIN
+    assert plain.patches.radius == 4
+    spacing = float(plain.patches.voxel_mm.min())
+    jittered = make_study(tmp_path, "input.augmentation=['jitter']", "input.registration_sd_mm=1.25")
+    wider = prepare(jittered, Home.at(tmp_path / "home"), frozen=False)
+    assert wider.patches.radius == 4 + math.ceil(2 * 1.25 / spacing)
+    searched = make_study(tmp_path, "space.jitter=[0.0, 2.0]", "input.registration_sd_mm=1.25")
+    widest = prepare(searched, Home.at(tmp_path / "home"), frozen=False)
+    assert widest.patches.radius == 4 + math.ceil(2 * 2.5 / spacing)
+
+
+def test_an_augmentation_that_changes_no_patch_is_refused(make_study: MakeStudy, tmp_path: Path) -> None:
+    study = make_study(tmp_path, "space.jitter=[0.0, 0.01]", "space.channel_dropout=[1e-9]")
+    with pytest.raises(InputError, match="jitter_mm") as caught:
+        prepare(study, Home.at(tmp_path / "home"), frozen=False)
+    assert sorted(line.split(":")[1].strip() for line in caught.value.problems) == [
+        "channel_dropout",
+        "jitter_mm",
+    ]
 
 
 def test_a_studys_folds_are_frozen_once_it_exists(make_study: MakeStudy, tmp_path: Path) -> None:

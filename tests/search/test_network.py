@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from data_prep.augmentation import epoch_generator
 from data_prep.inputs import model_input
-from search.fold import run_fold
+from search.fold import Task, run_fold
 from search.home import Home
 from search.material import Material, prepare
+from search.network import train_network
 from search.records import FoldResult, TrialConfig
 from search.study_file import Study
 
@@ -55,9 +57,13 @@ def material(make_study: Callable[..., Study], tmp_path: Path) -> tuple[Study, M
     return study, prepare(study, Home.at(tmp_path / "home"), frozen=False)
 
 
-def played(material: Material, study: Study, split: int = 0) -> tuple[FoldResult, dict[str, Any], list[Any]]:
+def played(
+    material: Material, study: Study, split: int = 0, **changes: Any
+) -> tuple[FoldResult, dict[str, Any], list[Any]]:
     trainer, sent = RecordingTrainer(), list[Any]()
-    result = run_fold(material, study, TrialConfig(SETTINGS, 7), split, trainer, sent.append)  # type: ignore[arg-type]
+    settings = study.parameters.settings({**SETTINGS, **changes})
+    task = Task.of(material, study, TrialConfig(settings, 7), split)
+    result = run_fold(task, lambda task: train_network(task, trainer, sent.append))  # type: ignore[arg-type]
     return result, trainer.given, sent
 
 
@@ -139,6 +145,30 @@ def test_augmentation_is_drawn_for_fitted_biopsies_alone(
     assert np.array_equal(one, given["augment"](np.random.default_rng(0)))
     _, plain, _ = played(data, make_study(tmp_path))
     assert plain["augment"] is None
+
+
+def test_a_trial_that_searches_augmentation_has_its_own(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    study = make_study(tmp_path, "space.flip=[true, false]", "space.jitter=[0.0, 1.0]")
+    data = prepare(study, Home.at(tmp_path / "home"), frozen=False)
+    assert played(data, study, flip=False, jitter=0.0)[1]["augment"] is None
+    flipped = played(data, study, flip=True, jitter=0.0)[1]
+    copies = flipped["augment"](np.random.default_rng(0))
+    assert np.array_equal(np.sort(copies, axis=None), np.sort(flipped["fit"].x, axis=None))
+    assert not np.array_equal(copies, flipped["fit"].x)
+
+
+def test_what_an_epoch_was_trained_on_can_be_had_again_from_the_recorded_seed(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    """Two runs of the same fold, the second asked for epoch 5 alone."""
+    study = make_study(tmp_path, "input.augmentation=['flip', 'rotate-free', 'jitter', 'intensity']")
+    data = prepare(study, Home.at(tmp_path / "home"), frozen=False)
+    first, again = (played(data, study)[1] for _ in range(2))
+    seed = first["training"].seed
+    seen = [first["augment"](epoch_generator(seed, epoch)) for epoch in range(1, 6)]
+    assert np.array_equal(again["augment"](epoch_generator(seed, 5)), seen[-1])
 
 
 def test_training_thresholds_label_each_fold_by_its_own_training_median(

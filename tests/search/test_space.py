@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from data_prep.problems import InputError, Problems
-from models.registry import smallest_side
-from search.space import KNOWN, Choice, Range, Space, check_params, read_space, smallest_radius
+from search.catalogue import Catalogue, Own
+from search.domains import Choice, Range
+from search.known import KNOWN
+from search.space import Space, check_params, read_space
 
 FULL = {
     "architecture": ["small_cnn", "densenet201"],
@@ -22,6 +22,14 @@ def read(table: dict[str, object]) -> Space:
     space = read_space(table, "study.toml", problems)
     problems.raise_any()
     return space
+
+
+def noted(problems: Problems) -> tuple[str, ...]:
+    try:
+        problems.raise_any()
+    except InputError as error:
+        return error.problems
+    return ()
 
 
 def complaints(table: dict[str, object]) -> tuple[str, ...]:
@@ -147,8 +155,116 @@ def test_a_fitting_enqueued_trial_passes() -> None:
     assert len(problems) == 0
 
 
-@given(st.sampled_from(["resnet50", "resnet152", "densenet201", "small_cnn"]))
-def test_the_smallest_radius_is_the_first_whose_patch_is_wide_enough(name: str) -> None:
-    radius = smallest_radius(name)
-    assert 2 * radius + 1 >= smallest_side(name)
-    assert radius == 0 or 2 * (radius - 1) + 1 < smallest_side(name)
+MINE = Catalogue(
+    {"mine": Own("function", "/nowhere/net.py:net", smallest_radius=3), "hyper": Own("hypermodel", "a.b:C")}
+)
+
+
+def read_mine(table: dict[str, object]) -> tuple[Space, tuple[str, ...]]:
+    problems = Problems()
+    space = read_space(table, "study.toml", problems, MINE)
+    return space, noted(problems)
+
+
+def test_a_parameter_of_networks_exists_for_networks_alone() -> None:
+    space = read(
+        {"architecture": ["small_cnn", "roi_means", "constant"], "batch_size": [9], "patch_radius": [8]}
+    )
+    assert not space["batch_size"].exists({"architecture": "roi_means"})
+    assert space["patch_radius"].exists({"architecture": "roi_means"})
+    assert not space["patch_radius"].exists({"architecture": "constant"})
+    assert space.settings({"architecture": "constant"}) == {"architecture": "constant"}
+
+
+def test_a_condition_that_every_architecture_meets_is_none() -> None:
+    assert read({"architecture": ["small_cnn", "resnet50"], "batch_size": [9, 18]})["batch_size"].when == {}
+
+
+def test_the_head_is_the_architectures_own_by_default() -> None:
+    space = read({"architecture": ["small_cnn", "resnet50"]})
+    assert space.settings({"architecture": "resnet50"})["head"] == "256-128"
+    assert space.settings({"architecture": "small_cnn"})["head"] == "32"
+
+
+def test_what_transfer_searches_exists_where_there_are_weights() -> None:
+    stages = read({"weights": ["none", "imagenet", "/w.keras"], "trainable_stages": [0, 5]})[
+        "trainable_stages"
+    ]
+    assert stages.exists({"weights": "/w.keras"})
+    assert not stages.exists({"weights": "none"})
+
+
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        ({"architecture": ["small_cnn"], "stem": ["small"]}, "needs a deep network of keras.applications"),
+        ({"architecture": ["roi_means"], "batch_size": [9]}, "means nothing here: it needs a network"),
+        ({"trainable_stages": [0, 5]}, "it needs weights = other than none, which is none"),
+        ({"head": ["256x128"]}, 'widths such as "256-128", or "none" is needed'),
+        ({"flip": [0, 1]}, "true or false is needed, but got 0"),
+        ({"resize_to": [32]}, "can never hold: it needs stem = resize"),
+        (
+            {"architecture": ["densenet201"], "stem": ["resize"], "resize_to": [16, 24]},
+            "space.resize_to: densenet201 needs resize_to >= 29",
+        ),
+    ],
+)
+def test_a_parameter_that_would_do_nothing_is_refused(table: dict[str, object], line: str) -> None:
+    assert any(line in problem for problem in complaints(table))
+
+
+@pytest.mark.parametrize(
+    ("params", "line"),
+    [
+        (
+            {"architecture": "densenet201", "stem": "paper", "patch_radius": 8},
+            "densenet201 behind the stem 'paper' needs patch_radius >= 14, but got 8",
+        ),
+        (
+            {"architecture": "densenet201", "stem": "resize", "resize_to": 24},
+            "needs resize_to >= 29, but got 24",
+        ),
+        ({"architecture": "small_cnn", "stem": "small"}, "exists only when architecture = densenet201"),
+    ],
+)
+def test_an_enqueued_stem_must_fit_network_and_patch(params: dict[str, object], line: str) -> None:
+    table = {
+        "architecture": ["small_cnn", "densenet201"],
+        "stem": ["paper", "small", "resize"],
+        "resize_to": [24, 32],
+        "patch_radius": {"low": 2, "high": 16},
+    }
+    problems = Problems()
+    check_params(read(table), params, "enqueue[0]", problems)
+    assert any(line in problem for problem in noted(problems))
+
+
+def test_an_architecture_of_the_users_own_has_parameters_of_its_own() -> None:
+    space, lines = read_mine(
+        {"architecture": ["mine", "small_cnn"], "mine": {"width": [8, 16], "rate": {"low": 0.1, "high": 0.5}}}
+    )
+    assert lines == ()
+    assert space["mine.width"].when == {"architecture": ("mine",)}
+    assert space["mine.rate"].domain == Range(0.1, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        ({"architecture": ["small_cnn"], "mine": {"width": [8]}}, "where architecture is never mine"),
+        ({"architecture": ["mine"], "mine": 3}, "a table of its parameters is needed, but got 3"),
+        ({"architecture": ["mine"], "mine": {"width": [8, "x"]}}, "of one type"),
+        ({"architecture": ["hyper"], "hyper": {"width": [8]}}, "a hypermodel asks for its own parameters"),
+        ({"architecture": ["mine"], "patch_radius": [2]}, "mine needs patch_radius >= 3"),
+        ({"architecture": ["mnie"]}, "did you mean 'mine'"),
+    ],
+)
+def test_what_is_wrong_with_an_own_architecture_is_said(table: dict[str, object], line: str) -> None:
+    assert any(line in problem for problem in read_mine(table)[1])
+
+
+def test_what_a_hypermodel_asks_for_can_be_enqueued_unseen() -> None:
+    space, _ = read_mine({"architecture": ["hyper"]})
+    problems = Problems()
+    check_params(space, {"architecture": "hyper", "hyper.version": "v2"}, "enqueue[0]", problems)
+    assert len(problems) == 0

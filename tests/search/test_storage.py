@@ -14,8 +14,8 @@ from data_prep.problems import InputError
 from search.errors import StudyStoppedError
 from search.home import Home
 from search.pruner import PairedParticipantPruner
+from search.sections import SearchSection
 from search.storage import KernelLock, all_studies, check_url, make_pruner, make_sampler, open_storage
-from search.study_file import SearchSection
 
 
 def test_sqlite_serves_one_slot_and_is_refused_for_two(tmp_path: Path) -> None:

@@ -1,0 +1,189 @@
+"""The tables of a study file: each a frozen record with defaults and laws of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from data_prep.labels import LabelDefinition
+from data_prep.problems import nearest
+from models.spec import PRECISIONS, ComputeSpec
+from search.catalogue import Own
+from search.domains import Value
+from search.metrics import DIRECTIONS
+
+# What each name of `input.augmentation` sets, unless the space says otherwise. Strengths: judgement.
+AUGMENTATIONS: dict[str, dict[str, Value]] = {
+    "flip": {"flip": True},
+    "rotate": {"rotation": "quarter"},
+    "rotate-free": {"rotation": "free"},
+    "jitter": {"jitter": 1.0},
+    "intensity": {"intensity_scale": 0.1, "intensity_shift": 0.1},
+    "channel-dropout": {"channel_dropout": 0.1},
+}
+
+
+class Section(BaseModel):
+    """A table of a study file: frozen, and a key it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _one_of(*names: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in names:
+            raise ValueError(f"unknown name {value!r}; {nearest(value, names)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError(f"must be odd (the site's slice and its neighbours), but got {value}")
+    return value
+
+
+def _one_rotation(values: tuple[str, ...]) -> tuple[str, ...]:
+    if {"rotate", "rotate-free"} <= set(values):
+        raise ValueError("'rotate' (quarter turns) or 'rotate-free' is needed, not both")
+    return values
+
+
+def _flat(table: Any) -> Any:
+    """Nested tables as dotted names: `mine.width = 16` in an inline table means "mine.width"."""
+    if not isinstance(table, Mapping):
+        return table
+    flat: dict[str, Any] = {}
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{inner}": deep for inner, deep in _flat(value).items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(values)) < len(values) or not all(values):
+        raise ValueError(f"names must differ and not be empty, but got {list(values)}")
+    return values
+
+
+def _sequences(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    if value == "all" or (isinstance(value, tuple) and value and len(set(value)) == len(value)):
+        return value
+    raise ValueError(f'must be "all" or a list of different sequences, but got {value!r}')
+
+
+def _spacing(value: str | float) -> str | float:
+    if value == "native" or (not isinstance(value, str) and 0 < value < float("inf")):
+        return value
+    raise ValueError(f'must be "native" or millimetres above 0, but got {value!r}')
+
+
+Params = Annotated[dict[str, bool | int | float | str], BeforeValidator(_flat)]
+Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1), AfterValidator(_distinct)]
+
+
+class LabelSection(Section):
+    """What is predicted."""
+
+    genes: Names = ("CD3D",)
+    rule: str = "above-median"
+    threshold_from: Annotated[str, _one_of("cohort", "training")] = "cohort"
+
+    @property
+    def definition(self) -> LabelDefinition:
+        """The rule as `data_prep` knows it."""
+        return LabelDefinition(self.genes, self.rule, self.threshold_from)  # type: ignore[arg-type]
+
+
+class InputSection(Section):
+    """What the network sees."""
+
+    sequences: Annotated[
+        str | Annotated[tuple[str, ...], Field(strict=False)], AfterValidator(_sequences)
+    ] = "all"
+    slices: Annotated[int, Field(ge=1), AfterValidator(_odd)] = 1
+    spacing_mm: Annotated[str | float, AfterValidator(_spacing)] = "native"
+    normalisation: Annotated[str, _one_of("zscore", "none")] = "zscore"
+    missing: Annotated[str, _one_of("drop", "zero", "mask")] = "mask"
+    augmentation: Annotated[
+        tuple[Annotated[str, _one_of(*AUGMENTATIONS)], ...],
+        Field(strict=False),
+        AfterValidator(_distinct),
+        AfterValidator(_one_rotation),
+    ] = ("flip", "rotate", "jitter")
+    registration_sd_mm: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.5
+
+    @property
+    def augmented(self) -> dict[str, Value]:
+        """The settings that the names of `augmentation` stand for."""
+        return {key: value for name in self.augmentation for key, value in AUGMENTATIONS[name].items()}
+
+
+class ValidationSection(Section):
+    """How trials are scored: participant-grouped folds."""
+
+    folds: Annotated[int, Field(ge=2)] = 5
+    repeats: Annotated[int, Field(ge=1)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+
+class TrainingSection(Section):
+    """How a fold trains."""
+
+    epochs: Annotated[int, Field(ge=1)] = 50
+    early_stopping: Annotated[str, _one_of("inner", "none")] = "inner"
+    patience: Annotated[int, Field(ge=1)] = 8
+    precision: Annotated[str, _one_of(*PRECISIONS)] = "float32"
+    xla: bool = False
+    deterministic: bool = False
+
+    @property
+    def compute(self) -> ComputeSpec:
+        """Precision and compiler as `models` knows them."""
+        return ComputeSpec(self.precision, self.xla, self.deterministic)
+
+
+class SearchSection(Section):
+    """How the space is searched."""
+
+    trials: Annotated[int, Field(ge=1)] = 30
+    metric: Annotated[str, _one_of(*DIRECTIONS)] = "roc_auc"
+    sampler: Annotated[str, _one_of("tpe", "random", "gp")] = "tpe"
+    pruner: Annotated[str, _one_of("paired", "median", "none")] = "paired"
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    trial_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    enqueue: Annotated[tuple[Params, ...], Field(strict=False)] = ()
+
+
+class ArchitectureSection(Section):
+    """An architecture of the user's own: a function, or a KerasTuner hypermodel."""
+
+    function: str | None = None
+    hypermodel: str | None = None
+    smallest_radius: Annotated[int, Field(ge=1)] = 1
+    arguments: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    fixed: dict[str, bool | int | float | str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.function is None) == (self.hypermodel is None):
+            raise ValueError("either `function` or `hypermodel` is needed")
+        if self.function is not None and (self.arguments or self.fixed):
+            raise ValueError("`arguments` and `fixed` belong to a hypermodel, but this is a function")
+        source = self.function or self.hypermodel or ""
+        module, _, name = source.rpartition(":")
+        if not (module and name.isidentifier()):
+            raise ValueError(f'"file.py:name" or "package.module:name" is needed, but got "{source}"')
+        return self
+
+    @property
+    def own(self) -> Own:
+        """The architecture as the catalogue has it."""
+        kind = "function" if self.function else "hypermodel"
+        source = self.function or self.hypermodel or ""
+        return Own(kind, source, self.smallest_radius, self.arguments, self.fixed)

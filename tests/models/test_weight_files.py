@@ -1,0 +1,87 @@
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from models.errors import ModelError
+from models.weight_files import read_weights
+
+
+def _network():
+    patch = keras.Input((4, 4, 3))
+    features = keras.layers.Conv2D(2, 3, name="conv1_conv")(patch)
+    features = keras.layers.BatchNormalization(name="conv1_bn", beta_initializer="random_normal")(features)
+    features = keras.layers.Conv2D(12, 1, use_bias=False, name="conv2_conv")(features)
+    return keras.Model(patch, features, name="backbone")
+
+
+def _saved(network, path):
+    (network.save_weights if path.name.endswith(".weights.h5") else network.save)(path)
+    return path
+
+
+def _assert_same(weights, network):
+    expected = {layer.name: layer.get_weights() for layer in network.layers if layer.weights}
+    assert set(expected) <= set(weights)
+    for name, arrays in expected.items():
+        for ours, theirs in zip(weights[name], arrays, strict=True):
+            assert ours.dtype == np.float32
+            np.testing.assert_array_equal(ours, theirs)
+
+
+FILES = ["a.keras", "a.weights.h5", "a.h5"]
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize("name", FILES)
+def test_every_format_of_keras_gives_the_arrays_by_layer(name, tmp_path):
+    network = _network()
+    _assert_same(read_weights(_saved(network, tmp_path / name)), network)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize("name", FILES)
+def test_the_layers_of_a_nested_model_are_found(name, tmp_path):
+    patch, network = keras.Input((4, 4, 3)), _network()
+    outer = keras.Model(patch, keras.layers.Flatten()(network(patch)))
+    _assert_same(read_weights(_saved(outer, tmp_path / name)), network)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize("name", FILES)
+def test_what_an_optimizer_remembers_is_no_weight(name, tmp_path):
+    network = _network()
+    network.compile("adam", "mse")
+    network.train_on_batch(np.ones((2, 4, 4, 3)), np.ones((2, 2, 2, 12)))
+    weights = read_weights(_saved(network, tmp_path / name))
+    _assert_same(weights, network)
+    assert set(weights) == {"conv1_conv", "conv1_bn", "conv2_conv"}
+
+
+def test_the_layout_that_keras_applications_publishes_is_read(tmp_path):
+    network = _network()
+    with h5py.File(tmp_path / "published.h5", "w") as file:  # as Keras 2 wrote weights without a model
+        for layer in network.layers[1:]:
+            group = file.create_group(layer.name)
+            names = [f"{layer.name}/{weight.name}:0" for weight in layer.weights]
+            half = len(names) // 2  # a long list of names was split
+            group.attrs["weight_names0"] = np.array(names[:half], "S")
+            group.attrs["weight_names1"] = np.array(names[half:], "S")
+            for name, weight in zip(names, layer.get_weights(), strict=True):
+                group[name] = weight
+    _assert_same(read_weights(tmp_path / "published.h5"), network)
+
+
+def test_what_is_no_weights_file_is_refused_in_one_line(tmp_path):
+    (tmp_path / "noise.h5").write_bytes(b"no HDF5")
+    (tmp_path / "noise.keras").write_bytes(b"no archive")
+    h5py.File(tmp_path / "empty.h5", "w").close()
+    for name, message in [
+        ("absent.h5", "weights: there is no file '.*absent.h5'"),
+        ("noise.h5", r"weights: '.*noise.h5' is no weights file of Keras: [^\n]+$"),
+        ("noise.keras", r"weights: '.*noise.keras' is no weights file of Keras: [^\n]+$"),
+        ("empty.h5", "weights: '.*empty.h5' names no layer with weights"),
+        ("weights.pt", r"weights: a file \.keras, \.weights\.h5 or \.h5 is needed, but got '.*weights\.pt'"),
+    ]:
+        with pytest.raises(ModelError, match=message):
+            read_weights(tmp_path / name)

@@ -1,0 +1,82 @@
+"""What building a study's own networks tells before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from search.home import Home
+from search.material import prepare
+from search.study_file import Study
+from search.workshop import Workshop, first
+
+NETWORKS = """
+import keras
+import keras_tuner
+from keras import layers
+
+
+def network(input_shape, width=4):
+    patch = keras.Input(input_shape)
+    return keras.Model(patch, layers.Conv2D(width, 3)(patch))
+
+
+def hyper(hp, input_shape):
+    patch = keras.Input(input_shape)
+    return keras.Model(patch, layers.Conv2D(hp.Int("width", 2, 8), 1)(patch))
+"""
+
+
+@pytest.fixture
+def workshop(make_study: Callable[..., Study], tmp_path: Path) -> Callable[..., Workshop]:
+    def make(*changes: str) -> Workshop:
+        (tmp_path / "networks.py").write_text(NETWORKS)
+        study = make_study(tmp_path, "search.enqueue=[]", *changes)
+        home = Home.at(tmp_path / "home")
+        return Workshop(study, prepare(study, home, frozen=False), home.cache, None)
+
+    return make
+
+
+MINE = ("architectures.mine.function=networks.py:network", "space.architecture=['mine']")
+HYPER = ("architectures.hyper.hypermodel=networks.py:hyper", "space.architecture=['hyper']")
+
+
+@pytest.mark.parametrize("changes", [MINE, (*MINE, "space.mine.width=[2, 8]"), HYPER])
+def test_networks_that_work_have_no_problems(
+    changes: tuple[str, ...], workshop: Callable[..., Workshop]
+) -> None:
+    assert workshop(*changes).probe() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ((*MINE, "space.mine.widht=[8]"), ("networks.py:network", "widht", "width")),
+        ((*MINE, "space.mine.width=[0]"), ("networks.py", "filters")),
+        ((*HYPER, "architectures.hyper.fixed.depth=3"), ("no hyperparameter 'depth'", "width")),
+        (
+            (*MINE, "space.patch_radius={low=1, high=4}", "architectures.mine.function=networks.py:nework"),
+            ("nework",),
+        ),
+    ],
+)
+def test_what_does_not_work_is_one_line(
+    changes: tuple[str, ...], words: tuple[str, ...], workshop: Callable[..., Workshop]
+) -> None:
+    problems = workshop(*changes).probe()
+    assert len(problems) == 1
+    assert all(word in problems[0] for word in words)
+
+
+def test_weights_that_are_not_there_are_said_before_any_trial(workshop: Callable[..., Workshop]) -> None:
+    changes = ("space.architecture=['resnet50']", "space.weights=['brain.keras']")
+    (problem,) = workshop(*changes).probe()
+    assert "brain.keras" in problem
+
+
+def test_the_first_value_of_a_domain_is_legal() -> None:
+    assert first({"choices": ["a", "b"]}) == "a"
+    assert first({"low": 2, "high": 3}) == 2

@@ -60,6 +60,7 @@ def settings_of(number: int) -> dict[str, Any]:
 def sampled(folder: Path, trials: int) -> list[float]:
     """Resident memory of the child after each trial."""
     from search import child_process
+    from search.composing import setup_of
     from search.home import Home
     from search.material import prepare
     from search.placement import Placement
@@ -69,7 +70,7 @@ def sampled(folder: Path, trials: int) -> list[float]:
     child_process.FOLDS_PER_CHILD = 10**9
     study, home = read_study(folder / "study.toml"), folder / "home"
     material = prepare(study, Home.at(home), frozen=False)
-    setup = {"study": study.to_json(), "home": str(home), "material": material.hash}
+    setup = setup_of(study, Home.at(home), material)
     place = Placement(1, None, KEPT_MB / child_process.WARM_SHARE)
     child = child_process.Child(setup, place, folder / "log", threading.Event())
     memory: list[float] = []

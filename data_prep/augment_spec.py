@@ -30,7 +30,8 @@ class AugmentSpec:
         rotation: "none", "quarter" (0, 90, 180 or 270 degrees) or "free" (any angle, interpolated).
         rotation_degrees: Free rotations are uniform within plus or minus this, above 0 to 180.
         jitter_mm: Standard deviation along each in-plane axis of the shift of the patch's centre, in mm: the
-            registration error. Shifts are rounded to voxels and cut at 2 standard deviations.
+            registration error. Shifts are rounded to voxels and cut at 2 standard deviations, rounded up to
+            whole voxels.
         intensity_scale: Standard deviation of the log gain of each sequence.
         intensity_shift: Standard deviation of what is added to each sequence, in normalised units.
         channel_dropout: Probability, below 1, that a sequence is shown as absent; one is always left.

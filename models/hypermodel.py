@@ -174,6 +174,10 @@ def _domain(hp: Any) -> dict[str, Any]:
         raise ModelError(
             f"hyperparameter '{hp.name}': sampling must be 'linear' or 'log', but got 'reverse_log'"
         )
+    if not (math.isfinite(hp.min_value) and math.isfinite(hp.max_value)):
+        raise ModelError(
+            f"hyperparameter '{hp.name}': finite ends are needed, but got {hp.min_value} to {hp.max_value}"
+        )
     kind = int if isinstance(hp, kinds.Int) else float
     if hp.sampling == "log" and hp.step is not None:
         # A logarithmic step multiplies. Twelve digits: 0.1, where the powers give 0.10000000000000002.

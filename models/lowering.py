@@ -7,11 +7,12 @@ What is saved, counted and shown is always the stock network; what stands in for
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import keras
 
+from models.errors import ModelError
 from models.reach import is_nested, is_plain_batch_norm, is_plain_convolution, leaves
 from models.seeding import random_states
 from models.views import (
@@ -23,7 +24,7 @@ from models.views import (
     View,
 )
 
-_HEAD_DROPOUT = re.compile(r"dropout\d+")  # as `models.heads` names them; a custom network's never are
+_HEAD_DROPOUT = re.compile(r"dropout\d+")  # as `models.heads` names them, at the top level of a network
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,7 @@ class Lowered:
     def set_dropout(self, rate: float) -> None:
         """Drop this share of the features in our head; a custom network's own dropout keeps its rate."""
         for view in self._dropouts:
-            if _HEAD_DROPOUT.fullmatch(view.name):
-                view.rate.assign(rate)
+            view.rate.assign(rate)
 
     def standing_for(self, variables: Iterable[keras.Variable]) -> list[keras.Variable]:
         """Those of the stock network's variables that training moves, a centre in place of its kernel."""
@@ -81,11 +81,16 @@ def lower(model: keras.Model, output: str, centred: Iterable[str] = (), alone: b
         alone: Whether training is on single samples, by which batch normalisation then goes in its own way.
     """
     # Lowering calls the layers that have no view once more, so that this is looked up before.
-    views = _Views(leaves(model), frozenset(centred), alone)
+    places = leaves(model)
+    if alone:
+        _check_alone(model, places)
+    views = _Views(places, frozenset(centred), alone)
     wanted = keras.Model(model.input, model.get_layer(output).output)
     network = keras.models.clone_model(wanted, clone_function=views)
     centres = tuple(view for view in views.made if isinstance(view, CentreConvolution))
     dropouts = tuple(view for view in views.made if isinstance(view, AdjustableDropout))
+    top = {id(layer) for layer in model.layers if _HEAD_DROPOUT.fullmatch(layer.name)}
+    ours = tuple(view for view in dropouts if id(view.stock) in top)
     left_out = {id(view.stock.kernel) for view in centres} | {id(view.rate) for view in dropouts}
     left_out |= {id(state) for state in random_states(network)}
     return Lowered(
@@ -94,8 +99,30 @@ def lower(model: keras.Model, output: str, centred: Iterable[str] = (), alone: b
         [variable for variable in network.variables if id(variable) not in left_out],
         model,
         centres,
-        dropouts,
+        ours,
     )
+
+
+def _check_alone(model: keras.Model, places: dict[str, keras.layers.Layer]) -> None:
+    """Refuse single samples where a batch normalisation would see one value a channel and has no view.
+
+    Raises:
+        ModelError: One is used at several places, or is of another kind than stock Keras's plain one.
+    """
+    viewed = {id(layer) for layer in places.values() if is_plain_batch_norm(layer)}
+    for layer in _all_layers(model):
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable and id(layer) not in viewed:
+            raise ModelError(
+                f"batch_size: batches of one need plain batch normalisations that are each used once, but "
+                f"'{layer.name}' is not; use a batch_size of 2 or more"
+            )
+
+
+def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _all_layers(layer)
 
 
 class _Views:

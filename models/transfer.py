@@ -19,8 +19,9 @@ from models.weight_files import Weights, read_weights
 
 IMAGENET = "imagenet"
 
-# How `keras.applications` names the file that it publishes for a network without its top.
+# How `keras.applications` names the file that it publishes for a network without its top, and with it.
 PUBLISHED = "{}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+WITH_TOP = "{}_weights_tf_dim_ordering_tf_kernels.h5"
 
 # The published ResNets saw grey values from 0 to 255 (blue, green, red) less their mean, the DenseNets also
 # divided by their deviation, as patches are: see `keras.applications.imagenet_utils.preprocess_input`.
@@ -90,7 +91,8 @@ def load_source(spec: ModelSpec) -> Weights:
     """The weights that a spec with a transfer asks for, by layer name; those asked for last stay in memory.
 
     The first kernel of the weights that `keras.applications` publishes is brought to inputs in units of their
-    standard deviation, which patches are, where it was made for grey values.
+    standard deviation, which patches are, where it was made for grey values. A published file is known by its
+    name: under another one it counts as made for standardised inputs.
 
     Raises:
         ModelError: The weights cannot be fetched, or the file is no weights file.
@@ -106,7 +108,8 @@ def load_source(spec: ModelSpec) -> Weights:
 @lru_cache(maxsize=1)
 def _loaded(name: str, network: str, _changed: int) -> Weights:
     weights = _fetched(network) if name == IMAGENET else read_weights(Path(name).expanduser())
-    is_published = name == IMAGENET or Path(name).name == PUBLISHED.format(network)
+    published = {PUBLISHED.format(network), WITH_TOP.format(network)}
+    is_published = name == IMAGENET or Path(name).name in published
     if not is_published or network not in _UNDIVIDED or _FIRST[0] not in weights:
         return weights
     kernel, *rest = weights[_FIRST[0]]

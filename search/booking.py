@@ -47,10 +47,16 @@ def book_settings(trial: optuna.Trial, settings: Mapping[str, Value]) -> None:
     trial.storage.set_trial_system_attr(trial._trial_id, SETTINGS, json.dumps(settings))
 
 
+def booked_settings(trial: FrozenTrial) -> dict[str, Value] | None:
+    """Every parameter in force of a trial, or of the one that it is a copy of; None before it was booked."""
+    text = trial.system_attrs.get(SETTINGS)
+    return json.loads(text) if text else None
+
+
 def settings_of(trial: FrozenTrial) -> dict[str, Value]:
     """Every parameter in force; of a trial that waits, those that are fixed already."""
-    text = trial.system_attrs.get(SETTINGS)
-    return json.loads(text) if text else dict(trial.params)
+    booked = booked_settings(trial)
+    return dict(trial.params) if booked is None else booked
 
 
 def key_of(trial: FrozenTrial | optuna.Trial) -> int:

@@ -51,9 +51,15 @@ class Own:
     @property
     def hash(self) -> str | None:
         """sha256 of the user's file, None for an installed module or where there is no such file."""
-        if self.file is None or not self.file.is_file():
-            return None
-        return hashlib.sha256(self.file.read_bytes()).hexdigest()
+        return None if self.file is None else file_hash(self.file)
+
+
+def file_hash(path: Path) -> str | None:
+    """sha256 of a file's content; None where there is no such file."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Catalogue:

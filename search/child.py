@@ -53,6 +53,8 @@ def _serve(channel: Channel) -> None:
         material = prepare(study, home, frozen=True)
         if material.hash != setup["material"]:
             raise InputError("cohort: the cohort changed while the study was running")
+        if study.files_hash != setup["files"]:
+            raise InputError("a file of an architecture or of weights changed while the study was running")
     except InputError as error:
         channel.send({"kind": "input", "problems": list(error.problems)})
         return

@@ -86,12 +86,15 @@ class Child:
             self.close()
         return fold
 
-    def compose(self, settings: Mapping[str, Value], answer: Answer) -> dict[str, Value]:
+    def compose(
+        self, settings: Mapping[str, Value], answer: Answer, limit: TrialLimit = NO_LIMIT
+    ) -> dict[str, Value]:
         """Build a trial's hypermodel once, answering what it asks for.
 
         Args:
             settings: Of the trial so far.
             answer: Called with the name and domain of each hyperparameter, in the order they are asked for.
+            limit: How long the trial may take.
 
         Returns:
             The answers by name.
@@ -105,7 +108,8 @@ class Child:
             value = answer(message["name"], domain_from(message["domain"]))
             self._connected().send({"value": value})
 
-        asked: dict[str, Value] = self._asked({"kind": "compose", "settings": dict(settings)}, reply)["asked"]
+        request = {"kind": "compose", "settings": dict(settings)}
+        asked: dict[str, Value] = self._asked(request, reply, limit)["asked"]
         return asked
 
     def probe(self) -> list[str]:
@@ -127,6 +131,11 @@ class Child:
             reply = self._wait(channel, on_message, limit)
         except ChannelClosedError as error:
             raise self._lost() from error
+        except TrialFailedError:
+            raise  # a child that ended by itself, or was ended
+        except BaseException:
+            self.close()  # it waits for an answer that will not come
+            raise
         if reply["kind"] == "input":
             self.close()
             raise InputError(reply["problems"])

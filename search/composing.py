@@ -12,6 +12,7 @@ from search.child_process import Child
 from search.domains import Choice, Domain, Value
 from search.errors import StudyStoppedError, TrialFailedError
 from search.home import Home
+from search.limits import TrialLimit
 from search.material import Material
 from search.placement import Placement
 from search.probes import trials_to_probe
@@ -22,7 +23,12 @@ from search.suggest import suggest
 
 def setup_of(study: Study, home: Home, material: Material) -> dict[str, str]:
     """What a child needs to prepare its data, as `search.child` reads it."""
-    return {"study": study.to_json(), "home": str(home.root), "material": material.hash}
+    return {
+        "study": study.to_json(),
+        "home": str(home.root),
+        "material": material.hash,
+        "files": study.files_hash,
+    }
 
 
 def check_networks(
@@ -52,7 +58,7 @@ def check_networks(
 
 
 def compose(
-    study: Study, trial: optuna.Trial, settings: Mapping[str, Value], child: Child
+    study: Study, trial: optuna.Trial, settings: Mapping[str, Value], child: Child, limit: TrialLimit
 ) -> dict[str, Value]:
     """The hyperparameters of a trial's hypermodel, asked of Optuna as it is built; none for other trials.
 
@@ -78,9 +84,9 @@ def compose(
             )
             return some_value(domain)
 
-    fixed = {key: value for key, value in _enqueued(trial).items() if key.startswith(f"{name}.")}
+    fixed = {key: value for key, value in enqueued(trial).items() if key.startswith(f"{name}.")}
     illegal: list[str] = []
-    asked = child.compose(settings, answer)
+    asked = child.compose(settings, answer, limit)
     illegal += [f"{key} was enqueued, but the hypermodel did not ask for it" for key in fixed]
     if illegal:
         raise TrialFailedError("failed", "; ".join(illegal))
@@ -92,6 +98,7 @@ def some_value(domain: Domain) -> Value:
     return domain.options[0] if isinstance(domain, Choice) else domain.low
 
 
-def _enqueued(trial: optuna.Trial) -> dict[str, Value]:
+def enqueued(trial: optuna.Trial) -> dict[str, Value]:
+    """The values that were fixed before the trial was sampled, by the names Optuna is asked by."""
     frozen = trial.storage.get_trial(trial._trial_id)
     return dict(frozen.system_attrs.get("fixed_params", {}))

@@ -15,13 +15,14 @@ from search.domains import Parameter, Value, domain_from
 from search.study_file import Study
 
 COMMAND = (sys.executable, "-P", "-m", "models.discovery")
-CHANNELS = 9  # the report's; the study's own are known only once volumes were read
+SEQUENCES = 9  # the report's, where the study takes all: its cohort's are known once that was read
 
 
 def discover(study: Study, names: Sequence[str]) -> dict[str, list[Parameter]]:
     """The parameters of a study's hypermodels, with the conditions under which each is asked for.
 
-    They are built on the largest patch of the study, as its first slice count and cohort would have it.
+    They are built on the largest patch of the study; no cohort is read, so that a study of all sequences
+    counts as one of `SEQUENCES`, without presence channels.
 
     Args:
         study: The study.
@@ -33,9 +34,11 @@ def discover(study: Study, names: Sequence[str]) -> dict[str, list[Parameter]]:
     if not names:
         return {}
     side = 2 * study.parameters.largest_radius + 1
+    sequences = SEQUENCES if study.input.sequences == "all" else len(study.input.sequences)
+    channels = sequences * study.input.slices
     own = {name: study.catalogue.own[name] for name in names}
     request = {
-        "shape": [side, side, CHANNELS],
+        "shape": [side, side, channels],
         "hypermodels": {
             name: {"source": o.source, "params": dict(o.fixed or {}), "arguments": dict(o.arguments or {})}
             for name, o in own.items()

@@ -17,8 +17,9 @@ class Choice:
     options: tuple[Value, ...]
 
     def __contains__(self, value: object) -> bool:
-        """Whether a trial may have `value`; 1 is not True."""
-        return any(value == option and type(value) is type(option) for option in self.options)
+        """Whether a trial may have `value`; 1 is not True, but it is 1.0."""
+        boolean = isinstance(value, bool)
+        return any(value == option and isinstance(option, bool) == boolean for option in self.options)
 
     def __str__(self) -> str:
         """The options as a user wrote them."""

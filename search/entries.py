@@ -11,6 +11,7 @@ from data_prep.problems import Problems, nearest
 from search.domains import Choice, Domain, Range
 from search.known import Known
 
+LARGEST = 2**53  # beyond it a float, and so Optuna, tells whole numbers no more apart
 _KEYS = ("low", "high", "log", "when", "choices")
 _NOUNS = {str: "a name", int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -90,11 +91,14 @@ def _read_choice(options: list[Any], known: Known, here: str, problems: Problems
     if not options:
         problems.add(here, "at least one value is needed, but the list is empty")
         return None
-    if len(set(map(repr, options))) < len(options):
+    legal = [_check_value(option, known, here, problems) for option in options]
+    if not all(legal):
+        return None
+    values = tuple(known.kind(option) for option in options)
+    if len(set(values)) < len(values):
         problems.add(here, f"values must differ, but got {options}")
         return None
-    legal = [_check_value(option, known, here, problems) for option in options]
-    return Choice(tuple(known.kind(option) for option in options)) if all(legal) else None
+    return Choice(values)
 
 
 def _legal_type(value: Any, known: Known) -> bool:
@@ -105,6 +109,9 @@ def _legal_type(value: Any, known: Known) -> bool:
 def _check_value(value: Any, known: Known, here: str, problems: Problems) -> bool:
     """Whether `value` is legal; if not, one problem is added."""
     number = known.kind in (int, float)
+    if number and isinstance(value, int) and abs(value) > LARGEST:
+        problems.add(here, f"must lie within {LARGEST}, but got a number of {len(str(abs(value)))} digits")
+        return False
     if not _legal_type(value, known):
         problems.add(here, f"{_NOUNS[known.kind]} is needed, but got {value!r}")
     elif known.names and value not in known.names:

@@ -43,8 +43,25 @@ def feasible(space: Space, parameter: Parameter, settings: Mapping[str, Value]) 
     return parameter
 
 
+def asked_names(space: Space, name: str, params: Mapping[str, Value]) -> set[str]:
+    """Every name by which a parameter may be asked for in a trial of which some parameters are known."""
+    named = params.get("architecture")
+    found = {feasible(space, space[name], space.settings(params)).name}
+    for architecture in space.architectures if named is None else (str(named),):
+        for stem, size in _behind(space, architecture):
+            settings = {"architecture": architecture, "stem": stem} | (
+                {} if size is None else {"resize_to": size}
+            )
+            if all(settings.get(key, params[key]) == params[key] for key in params):
+                found.add(feasible(space, space[name], settings).name)
+    return found
+
+
 def impossible(space: Space) -> Iterator[tuple[str, str]]:
     """Architectures and stems that no radius of the space suits, as place and law."""
+    yield from _unsuitable_defaults(space)
+    if True in _listed(space.domain("nesterov")) and 0 in space.domain("momentum"):
+        yield "nesterov", "a momentum of 0 has nothing to look ahead with, but the space offers momentum = 0"
     for name in space.architectures:
         if not any(_has_radius(space, name, stem) for stem in _stems(space, name)):
             needed = min(
@@ -62,6 +79,39 @@ def impossible(space: Space) -> Iterator[tuple[str, str]]:
                     "architecture",
                     f"{name} needs patch_radius >= {needed}, but the space ends at {space.largest_radius}",
                 )
+
+
+def _unsuitable_defaults(space: Space) -> Iterator[tuple[str, str]]:
+    """Parameters that are not always sampled, and whose default then cannot be built."""
+    for name in ("stem", "patch_radius"):
+        if name not in space or space[name].when == space.known[name].applies:
+            continue
+        default = space.known[name].default
+        for architecture in space.architectures:
+            stems = (str(default),) if name == "stem" else _stems(space, architecture)
+            radius = space.largest_radius if name == "stem" or default is None else int(default)
+            least = min(
+                (n for stem in stems if (n := _least(space, architecture, stem)) is not None), default=0
+            )
+            if radius < least and ("deep" in space.catalogue.traits(architecture) or name == "patch_radius"):
+                yield (
+                    name,
+                    f"is {default} where its condition does not hold, but {architecture} then needs "
+                    f"patch_radius >= {least}",
+                )
+
+
+def _least(space: Space, architecture: str, stem: str) -> int | None:
+    """The smallest radius for an architecture behind a stem, at the best of its sizes."""
+    behind = [pair for pair in _behind(space, architecture) if pair[0] == stem] or [(stem, None)]
+    radii = (space.catalogue.smallest_radius(architecture, s, to) for s, to in behind)
+    return min((radius for radius in radii if radius is not None), default=None)
+
+
+def buildable_stem(space: Space, architecture: str) -> tuple[str, int | None]:
+    """A stem that the space offers a deep network and that some radius suits, with its size."""
+    pairs = [pair for pair in _behind(space, architecture) if _has_radius(space, architecture, pair[0])]
+    return next((pair for pair in pairs if pair[1] is None), pairs[-1])
 
 
 def conflicts(space: Space, params: Mapping[str, Value]) -> list[str]:

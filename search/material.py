@@ -141,7 +141,9 @@ def _margin(
     study: Study, cohort: Cohort, sequences: Sequence[str], spacing: float | None, problems: Problems
 ) -> int:
     """Voxels that augmentation needs beyond the largest radius; what would change no patch is noted."""
-    radius = study.parameters.largest_radius
+    space, radius = study.parameters, study.parameters.largest_radius
+    if not any("network" in space.catalogue.traits(name) for name in space.architectures):
+        return 0
     widest = _collect(problems, lambda: widest_augment(study))
     offered = _collect(problems, lambda: offered_augments(study)) or []
     if widest is None or all(spec.is_none for spec in offered):
@@ -152,7 +154,8 @@ def _margin(
     lines = (line for spec in offered for line in nothing_done(spec, radius, voxel_mm, len(sequences)))
     for line in dict.fromkeys(lines):
         name, _, law = line.partition(": ")
-        problems.add(f"augmentation: {name}", law)
+        shown = "jitter x input.registration_sd_mm" if name == "jitter_mm" else name
+        problems.add(f"augmentation: {shown}", law)
     return margin(widest, radius, voxel_mm)
 
 

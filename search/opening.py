@@ -82,11 +82,11 @@ def identity_of(study: Study, material: Material) -> dict[str, Any]:
 
 
 def _own_code(study: Study) -> dict[str, Any]:
-    """What the study's own architectures are, their files by content."""
-    return {
-        f"architectures.{name}": {**section.model_dump(mode="json"), "sha256": section.own.hash}
-        for name, section in study.architectures.items()
+    """What the study's own architectures are; its files of code and of weights by their content."""
+    own = {
+        f"architectures.{n}": section.model_dump(mode="json") for n, section in study.architectures.items()
     }
+    return own | {f"{name} (sha256)": content for name, content in study.files.items()}
 
 
 def _flat(section: str, table: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,6 +100,8 @@ def _check_identity(name: str, before: Mapping[str, Any], now: Mapping[str, Any]
         **_flat("training", TrainingSection().model_dump(mode="json")),
         **_flat("input", InputSection().model_dump(mode="json")),
     }
+    if "jitter" in before.get("input.augmentation", ()):
+        defaults.pop("input.registration_sd_mm")  # it had been 1.5 voxels
     before = {**defaults, **before}
     changed = [key for key in now if json.dumps(before.get(key)) != json.dumps(now[key])]
     settings = [key for key in changed if key not in HASHES]

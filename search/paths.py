@@ -41,7 +41,7 @@ def _source(source: str, folder: Path) -> str:
 def _weights(entry: Any, folder: Path) -> Any:
     """A name or path, a list of them, or a table with choices."""
     if isinstance(entry, str):
-        return entry if entry in PRETRAINED else _absolute(entry, folder)
+        return entry if entry in ("", *PRETRAINED) else _absolute(entry, folder)
     if isinstance(entry, list):
         return [_weights(item, folder) for item in entry]
     if isinstance(entry, Mapping) and "choices" in entry:
@@ -50,4 +50,7 @@ def _weights(entry: Any, folder: Path) -> Any:
 
 
 def _absolute(path: str, folder: Path) -> str:
-    return str((folder / Path(path).expanduser()).resolve())
+    try:
+        return str((folder / Path(path).expanduser()).resolve())
+    except (RuntimeError, ValueError):  # no such user, or no legal name: there is no such file either
+        return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from search.domains import Choice, Domain, Value
+from search.feasible import buildable_stem
 from search.space import Space
 from search.study_file import Study
 
@@ -23,11 +24,10 @@ def trials_to_probe(study: Study) -> Iterator[dict[str, Value]]:
             domain = space.domain("weights")
             for weights in domain.options if isinstance(domain, Choice) else ():
                 if weights != "none":
-                    radius = space.largest_radius
-                    stem = "paper" if (space.catalogue.smallest_radius(name) or 0) <= radius else "small"
-                    yield space.settings(
-                        {"architecture": name, "weights": weights, "stem": stem, "patch_radius": radius}
-                    )
+                    stem, size = buildable_stem(space, name)
+                    params: dict[str, Value] = {"architecture": name, "weights": weights, "stem": stem}
+                    params |= {"patch_radius": space.largest_radius}
+                    yield space.settings(params | ({} if size is None else {"resize_to": size}))
 
 
 def _smallest(space: Space, name: str) -> int:

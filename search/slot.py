@@ -14,10 +14,18 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from data_prep.problems import InputError
-from search.booking import book_fold, book_settings, finished_folds, key_of, place_in_line, requeue
+from search.booking import (
+    book_fold,
+    book_settings,
+    booked_settings,
+    finished_folds,
+    key_of,
+    place_in_line,
+    requeue,
+)
 from search.child_process import Child
 from search.claims import Claims, trial_seed
-from search.composing import compose
+from search.composing import compose, enqueued
 from search.endings import Ending, decide
 from search.errors import TrialFailedError
 from search.home import StudyFolder
@@ -108,17 +116,20 @@ class Slot:
         else:
             self._end(trial, folds, "pruned" if pruned else "complete", "")
 
-    def _book(self, trial: optuna.Trial) -> tuple[TrialConfig, TrialFailedError | None]:
+    def _book(self, trial: optuna.Trial) -> tuple[TrialConfig, TrialFailedError | InputError | None]:
         """Freeze what the trial is, and why it cannot be built where it cannot.
 
-        A retried trial keeps the seed of its first attempt.
+        A retried trial keeps the seed and the settings of its first attempt, whatever became of the space.
         """
         trial.set_user_attr("owner", str(Owner.of()))
-        space, unbuilt = self._bench.study.parameters, None
-        settings = space.settings(sample(trial, space))
+        study, unbuilt, before = self._bench.study, None, booked_settings(_frozen(trial))
+        space = study.parameters if before is None else study.parameters.only(enqueued(trial))
+        sampled = sample(trial, space)
+        settings = space.settings(sampled) if before is None else before
+        limit = TrialLimit.of(study.search.trial_timeout, finished_folds(_frozen(trial)).values())
         try:
-            settings |= compose(self._bench.study, trial, settings, self._child)
-        except TrialFailedError as failure:
+            settings = {**compose(study, trial, settings, self._child, limit), **settings}
+        except (TrialFailedError, InputError) as failure:
             unbuilt = failure
         place = trial.user_attrs.get("place")
         if place is None:

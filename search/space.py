@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from data_prep.problems import Problems, nearest
@@ -37,9 +37,13 @@ class Space:
         return any(parameter.name == name for parameter in self.parameters)
 
     def domain(self, name: str) -> Domain:
-        """The values that a trial can have, be they sampled or the default."""
+        """The values that a trial can have where the parameter applies, be they sampled or the default."""
         default = self.known[name].default
-        return self[name].domain if name in self else Choice(() if default is None else (default,))
+        if name not in self:
+            return Choice(() if default is None else (default,))
+        parameter = self[name]
+        is_always_sampled = parameter.when == self.known[name].applies
+        return parameter.domain if is_always_sampled or default is None else _with(parameter.domain, default)
 
     @property
     def architectures(self) -> tuple[str, ...]:
@@ -50,6 +54,11 @@ class Space:
     def largest_radius(self) -> int:
         """The largest patch radius that a trial can ask for."""
         return largest(self.domain("patch_radius"))
+
+    def only(self, names: Iterable[str]) -> Space:
+        """The space without the parameters that none of these names stands for; names as Optuna has them."""
+        kept = {name.partition("[")[0] for name in names}
+        return replace(self, parameters=tuple(p for p in self.parameters if p.name in kept))
 
     def settings(self, params: Mapping[str, Value]) -> dict[str, Value]:
         """What a trial with these sampled values uses: they, and the defaults of what applies besides."""
@@ -62,6 +71,15 @@ class Space:
 
     def _own_default(self, settings: Mapping[str, Value]) -> str:
         return self.catalogue.head(str(settings["architecture"]))
+
+
+def _with(domain: Domain, value: Value) -> Domain:
+    """A domain that also holds a value."""
+    if value in domain:
+        return domain
+    if isinstance(domain, Choice):
+        return Choice((*domain.options, value))
+    return replace(domain, low=min(domain.low, float(value)), high=max(domain.high, float(value)))
 
 
 def largest(domain: Domain) -> int:
@@ -107,7 +125,7 @@ def check_params(space: Space, params: Mapping[str, Value], where: str, problems
     """Check the parameters of one enqueued trial against the space."""
     before = len(problems)
     for name, value in params.items():
-        if _is_asked_later(space, name):
+        if _is_asked_later(space, name, params):
             continue
         if name not in space:
             problems.add(f"{where}.{name}", f"unknown parameter; {nearest(name, _names(space))}")
@@ -133,10 +151,14 @@ def _options(domain: Domain) -> tuple[str, ...]:
     return tuple(map(str, domain.options)) if isinstance(domain, Choice) else ()
 
 
-def _is_asked_later(space: Space, name: str) -> bool:
-    """Whether a parameter is one that a hypermodel asks for when it is built."""
-    own = space.catalogue.own.get(name.partition(".")[0])
-    return "." in name and own is not None and own.kind == "hypermodel"
+def _is_asked_later(space: Space, name: str, params: Mapping[str, Value]) -> bool:
+    """Whether a parameter is one that the trial's hypermodel may ask for when it is built."""
+    architecture, dot, _ = name.partition(".")
+    own = space.catalogue.own.get(architecture)
+    may_be_it = (
+        architecture in space.architectures and params.get("architecture", architecture) == architecture
+    )
+    return bool(dot) and own is not None and own.kind == "hypermodel" and may_be_it
 
 
 def _names(space: Space) -> Iterable[str]:
@@ -211,6 +233,12 @@ def _read_when(
         problems.add(f"{here}.when", f'a table such as {{ optimizer = "sgd" }} is needed, but got {when!r}')
         return {}
     conditions = {name: tuple(v) if isinstance(v, list) else (v,) for name, v in when.items()}
+    for name, values in conditions.items():
+        if not all(isinstance(value, str | int | float) for value in values):
+            problems.add(
+                f"{here}.when.{name}", f"a value or a list of values is needed, but got {when[name]!r}"
+            )
+            return {}
     for name, values in applies.items():
         for value in set(conditions.get(name, ())) - set(values):
             legal = " or ".join(map(spelt, values))

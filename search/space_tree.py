@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -47,7 +47,7 @@ def space_tree(space: Space, title: str, asked: Mapping[str, list[Parameter]] | 
 
 def count(space: Space) -> Count:
     """Number of different trials, continuous parameters aside; what cannot be built does not count."""
-    continuous = tuple(p.name for p in space.parameters if _size(p.domain) is None)
+    continuous = tuple(p.name for p in space.parameters if p.domain.size is None)
     return Count(_count(space, _deciding(space), 0, {}), continuous)
 
 
@@ -67,9 +67,9 @@ def _count(space: Space, deciding: frozenset[str], index: int, params: dict[str,
     if not parameter.exists(settings):
         return _count(space, deciding, index + 1, params)
     domain = feasible(space, parameter, settings).domain
-    values, size = _values(domain), _size(domain)
-    if parameter.name not in deciding or values is None:
-        return (1 if size is None else size) * _count(space, deciding, index + 1, params)
+    if parameter.name not in deciding or domain.size is None:
+        return (1 if domain.size is None else domain.size) * _count(space, deciding, index + 1, params)
+    values = _values(domain)
     return sum(_count(space, deciding, index + 1, {**params, parameter.name: value}) for value in values)
 
 
@@ -78,16 +78,11 @@ def _deciding(space: Space) -> frozenset[str]:
     return frozenset(name for p in space.parameters for name in {*p.when, *bounds(p.name)} if name in space)
 
 
-def _values(domain: Domain) -> tuple[Value, ...] | None:
+def _values(domain: Domain) -> Iterable[Value]:
+    """The values of a list, or of a range of whole numbers."""
     if isinstance(domain, Choice):
         return domain.options
-    size = domain.size
-    step = int(domain.step or 1)
-    return None if size is None else tuple(int(domain.low) + step * place for place in range(size))
-
-
-def _size(domain: Domain) -> int | None:
-    return domain.size
+    return range(int(domain.low), int(domain.high) + 1, int(domain.step or 1))
 
 
 class _Forest:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -12,9 +14,10 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from data_prep.problems import InputError, Problems, nearest
-from search.catalogue import Catalogue
+from search.catalogue import Catalogue, file_hash
+from search.domains import Choice
 from search.known import AUGMENTATION, KNOWN
-from search.paths import resolve_files
+from search.paths import PRETRAINED, resolve_files
 from search.sections import (
     ArchitectureSection,
     InputSection,
@@ -67,6 +70,19 @@ class Study(Section):
     def parameters(self) -> Space:
         """The search space."""
         return read_space(self.space, "study", Problems(), self.catalogue, self.defaults)
+
+    @property
+    def files(self) -> dict[str, str | None]:
+        """sha256 of each file that the study names besides its cohort, by what names it; None for no file."""
+        own = {f"architectures.{name}": o.hash for name, o in self.catalogue.own.items() if o.file}
+        weights = self.parameters.domain("weights")
+        named = weights.options if isinstance(weights, Choice) else ()
+        return own | {f"weights.{n}": file_hash(Path(str(n))) for n in named if n not in PRETRAINED}
+
+    @property
+    def files_hash(self) -> str:
+        """One hash over `files`."""
+        return hashlib.sha256(json.dumps(self.files, sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> str:
         """The study as the home keeps it and the child reads it."""
@@ -175,15 +191,20 @@ def _validated(table: Mapping[str, Any], where: str, problems: Problems) -> Stud
     try:
         return Study.model_validate(table)
     except ValidationError as error:
+        seen = set()
         for item in error.errors():
-            problems.add(*_translated(item, where))
+            place, law = _translated(item, where)
+            if place not in seen:  # a value of several legal types has a line for each
+                problems.add(place, law)
+            seen.add(place)
         return None
 
 
 def _translated(item: Any, where: str) -> tuple[str, str]:
     """One pydantic error as place and problem in the house's words."""
     loc = [part for part in item["loc"] if not (isinstance(part, str) and "[" in part)]
-    loc = [part for part in loc if part not in ("str", "float", "int")]
+    several = loc[-1:] == ["bool"]  # the first of the scalar types
+    loc = [part for part in loc if part not in ("str", "float", "int", "bool")]
     place = f"{where}: {'.'.join(map(str, loc))}"
     value = item.get("input")
     if item["type"] == "extra_forbidden":
@@ -192,6 +213,8 @@ def _translated(item: Any, where: str) -> tuple[str, str]:
         return place, "this key is needed, but it is absent"
     if item["type"] == "value_error":
         return place, str(item["ctx"]["error"])
+    if several:
+        return place, f"must be a name, a number, or true or false, but got {value!r}"
     law = LAWS.get(item["type"]) or item["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     return place, f"must be {law}, but got {value!r}"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import optuna
 
 from search.domains import Choice, Domain, Value
-from search.feasible import feasible
+from search.feasible import asked_names, feasible
 from search.space import Space
 
 
@@ -23,12 +23,9 @@ def sample(trial: optuna.Trial, space: Space) -> dict[str, Value]:
 
 
 def stored_names(space: Space, params: Mapping[str, Value]) -> dict[str, Value]:
-    """The parameters of a trial to enqueue, under the names that `sample` will ask for."""
-    settings = space.settings(params)
-    return {
-        feasible(space, space[name], settings).name if name in space else name: value
-        for name, value in params.items()
-    }
+    """The parameters of a trial to enqueue, under every name that `sample` may ask by."""
+    names = {name: asked_names(space, name, params) if name in space else {name} for name in params}
+    return {asked: value for name, value in params.items() for asked in sorted(names[name])}
 
 
 def suggest(trial: optuna.Trial, name: str, domain: Domain) -> Value:

@@ -74,7 +74,10 @@ class Workshop:
         if spec is None:
             return {}
         shape = self._shape(int(settings["patch_radius"]))
-        asked: dict[str, Value] = compose(spec, shape, lambda question: ask(question.name, question.domain))
+        from models.compiled import errors_named
+
+        with errors_named():
+            asked: dict[str, Value] = compose(spec, shape, lambda q: ask(q.name, q.domain))
         return asked
 
     def probe(self) -> list[str]:
@@ -92,6 +95,7 @@ class Workshop:
     def _build(self, settings: dict[str, Value]) -> list[str]:
         """Build a trial's network; what is wrong with the parameters of a user's function."""
         from models.build import build_model
+        from models.compiled import errors_named
         from models.user_code import check_function
 
         custom = custom_spec(self._study, settings)
@@ -101,7 +105,8 @@ class Workshop:
                 return [f"{custom.source}: {line}" for line in found]
         if custom is not None and custom.kind == "hypermodel":
             settings |= self._answered(custom, settings)
-        build_model(self._spec(settings))
+        with errors_named():
+            build_model(self._spec(settings))
         return []
 
     def _answered(self, custom: CustomSpec, settings: dict[str, Value]) -> dict[str, Value]:

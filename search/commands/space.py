@@ -22,7 +22,8 @@ def run(args: argparse.Namespace) -> int:
     if hypermodels:
         sys.stderr.write(f"building {', '.join(hypermodels)} to see what is asked for\n")
     asked = discover(study, hypermodels)
-    title = f"{study.name}: {len(space.parameters)} parameters"
+    number = len(space.parameters)
+    title = f"{study.name}: {number} parameter{'' if number == 1 else 's'}"
     Console().print(space_tree(space, title, asked))
     say(count_text(count(space)))
     for name in hypermodels:

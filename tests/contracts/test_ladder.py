@@ -1,7 +1,9 @@
 """The ladder of shallow models on phantoms whose truth is planted: what each rung can read, and cannot.
 
-Cohorts are drawn from fixed seeds. An AUC on 160 biopsies without signal strays from .5 by about .05 (one
-standard error of the Mann-Whitney statistic), so that .65 is three of them.
+Cohorts are drawn from fixed seeds, one a kind, so that models on one cohort share its luck. An AUC on 160
+biopsies without signal strays from .5 by about .05 (one standard error of the Mann-Whitney statistic), so
+that .65 is three of them. 522 features of 128 biopsies ask logistic regression for more than the default of
+regularisation.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from models.build import build_model, open_model
+from models.errors import ModelError
 from models.heads import LOGIT
 from models.lowering import lower
 from models.reach import Reach
@@ -179,7 +180,8 @@ def test_a_nested_model_at_two_places_is_run_as_it_is():
 @pytest.mark.parametrize("alone", [True, False])
 def test_a_frozen_or_renormalised_layer_keeps_its_meaning(alone):
     patch = keras.Input((None, None, 4))
-    frozen, other = layers.BatchNormalization(trainable=False), layers.BatchNormalization(renorm=True)
+    frozen = layers.BatchNormalization(trainable=False)
+    other = layers.BatchNormalization(renorm=True, trainable=not alone)  # single samples: see below
     model = keras.Model(patch, layers.GlobalAveragePooling2D(name="out")(other(frozen(patch))))
     lowered = lower(model, "out", alone=alone)
     assert not isinstance(lowered.network.layers[2], View)
@@ -286,3 +288,28 @@ def test_mixed_precision_computes_the_same_up_to_its_rounding():
         np.testing.assert_allclose(ours, theirs, rtol=0.1, atol=0.05)
     finally:
         keras.config.set_dtype_policy(policy)
+
+
+def test_dropout_of_a_nested_network_keeps_its_rate_whatever_its_name():
+    """Only our head's layers, at the top level, take the rate of a trial."""
+
+    def block(name):
+        patch = keras.Input((4,))
+        return keras.Model(patch, keras.layers.Dropout(0.5, name="dropout1")(patch), name=name)
+
+    patch = keras.Input((4,), name="patch")
+    model = keras.Model(patch, keras.layers.Dense(1, name=LOGIT)(block("two")(block("one")(patch))))
+    lowered = lower(model, LOGIT)
+    lowered.set_dropout(0.0)
+    x = np.ones((200, 4), np.float32)
+    dropped = lowered.network(x, training=True) - lowered.network(x, training=False)
+    assert np.abs(dropped.numpy()).max() > 0
+
+
+def test_single_samples_are_refused_where_a_batch_normalisation_could_not_bear_them():
+    patch = keras.Input((1, 1, 4), name="patch")
+    shared = keras.layers.BatchNormalization(name="shared")
+    model = keras.Model(patch, keras.layers.Dense(1, name=LOGIT)(shared(shared(patch))))
+    with pytest.raises(ModelError, match="'shared' is not; use a batch_size of 2 or more"):
+        lower(model, LOGIT, alone=True)
+    assert lower(model, LOGIT).network is not None

@@ -13,7 +13,16 @@ from models.errors import ModelError
 from models.heads import probability_head
 from models.seeding import initialise
 from models.spec import STAGES, ModelSpec, TransferSpec
-from models.transfer import PUBLISHED, freeze, load_source, stage_of, to_channels, transfer, transferred
+from models.transfer import (
+    PUBLISHED,
+    WITH_TOP,
+    freeze,
+    load_source,
+    stage_of,
+    to_channels,
+    transfer,
+    transferred,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -236,9 +245,10 @@ def test_the_first_kernel_of_a_published_resnet_is_brought_to_standardised_patch
     np.testing.assert_allclose(fetched["conv1_conv"][0], kernel, rtol=1e-6)
     _assert_equal(source.get_layer("conv2_block1_1_conv"), fetched["conv2_block1_1_conv"])
 
-    path = tmp_path / PUBLISHED.format("resnet50")
-    source.save(path)
-    np.testing.assert_allclose(load_source(_spec(path))["conv1_conv"][0], kernel, rtol=1e-6)
+    for published in (PUBLISHED, WITH_TOP):
+        path = tmp_path / published.format("resnet50")
+        source.save(path)
+        np.testing.assert_allclose(load_source(_spec(path))["conv1_conv"][0], kernel, rtol=1e-6)
 
 
 def keras_deviation():

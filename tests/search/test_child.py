@@ -60,7 +60,14 @@ def test_a_precision_that_the_device_lacks_is_a_problem_of_the_study(
     thread = threading.Thread(target=child.serve_until_closed, args=(theirs,))
     thread.start()
     channel = Channel(ours)
-    channel.send({"study": study.to_json(), "home": str(tmp_path / "home"), "material": material.hash})
+    channel.send(
+        {
+            "study": study.to_json(),
+            "home": str(tmp_path / "home"),
+            "material": material.hash,
+            "files": study.files_hash,
+        }
+    )
     channel.send(
         {
             "kind": "fold",
@@ -91,7 +98,12 @@ def test_a_study_of_baselines_never_loads_tensorflow(
         "kinds = [channel.receive(60)['kind'] for _ in range(2)]\n"
         "print(kinds, 'tensorflow' in sys.modules)"
     )
-    setup = {"study": study.to_json(), "home": str(tmp_path / "home"), "material": material.hash}
+    setup = {
+        "study": study.to_json(),
+        "home": str(tmp_path / "home"),
+        "material": material.hash,
+        "files": study.files_hash,
+    }
     fold = {
         "kind": "fold",
         "settings": {"architecture": "constant"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from data_prep.problems import InputError, Problems
+from search.channel import Channel
 from search.child_process import Child
 from search.errors import TrialFailedError
 from search.home import Home
@@ -38,7 +40,12 @@ def setup(
     folder = tmp_path_factory.mktemp("child")
     study, home = make_study(folder, "training.epochs=200", "training.early_stopping=none"), folder / "home"
     material = prepare(study, Home.at(home), frozen=False)
-    return {"study": study.to_json(), "home": str(home), "material": material.hash}, folder
+    return {
+        "study": study.to_json(),
+        "home": str(home),
+        "material": material.hash,
+        "files": study.files_hash,
+    }, folder
 
 
 @pytest.fixture
@@ -176,10 +183,31 @@ def test_a_fold_trains_in_mixed_precision_with_deterministic_kernels(
     options = ("training.precision=mixed_bfloat16", "training.deterministic=true", "training.epochs=1")
     study, home = make_study(tmp_path, *options), tmp_path / "home"
     material = prepare(study, Home.at(home), frozen=False)
-    message = {"study": study.to_json(), "home": str(home), "material": material.hash}
+    message = {
+        "study": study.to_json(),
+        "home": str(home),
+        "material": material.hash,
+        "files": study.files_hash,
+    }
     child = Child(message, Placement(1, None), tmp_path / "child.log", threading.Event())
     try:
         fold = child.run_fold(TrialConfig(SETTINGS, 1), 0, lambda message: None)
     finally:
         child.close()
     assert all(0 < probability < 1 for probability in fold.probabilities)
+
+
+def test_an_owner_that_cannot_answer_throws_the_child_away(
+    child: Child, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take the next request for the answer."""
+    ours, theirs = socket.socketpair()
+    monkeypatch.setattr(child, "_channel", Channel(ours))
+    Channel(theirs).send({"kind": "ask", "name": "width", "domain": {"choices": [1, 2]}})
+
+    def answer(*_: Any) -> int:
+        raise OSError("the storage is gone")
+
+    with pytest.raises(OSError, match="the storage is gone"):
+        child.compose({}, answer)
+    assert child._channel is None

@@ -48,11 +48,11 @@ def test_patches_are_cut_at_the_largest_radius_of_the_space_and_room_for_jitter(
 
 def test_an_augmentation_that_changes_no_patch_is_refused(make_study: MakeStudy, tmp_path: Path) -> None:
     study = make_study(tmp_path, "space.jitter=[0.0, 0.01]", "space.channel_dropout=[1e-9]")
-    with pytest.raises(InputError, match="jitter_mm") as caught:
+    with pytest.raises(InputError, match="jitter") as caught:
         prepare(study, Home.at(tmp_path / "home"), frozen=False)
     assert sorted(line.split(":")[1].strip() for line in caught.value.problems) == [
         "channel_dropout",
-        "jitter_mm",
+        "jitter x input.registration_sd_mm",
     ]
 
 

@@ -10,7 +10,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from data_prep.problems import InputError
+from data_prep.problems import InputError, Problems
 from search.booking import finished_folds, requeue
 from search.claims import Claims
 from search.errors import TrialFailedError
@@ -21,6 +21,7 @@ from search.opening import open_study, slot_study
 from search.progress import Listener
 from search.records import FoldResult, TrialConfig
 from search.slot import Bench, Slot
+from search.space import read_space
 from search.storage import all_studies, open_storage
 from search.study_file import Study
 
@@ -36,6 +37,7 @@ class PlayedChild:
         self.limits: list[TrialLimit] = []
         self.closed = 0
         self.storage: Any = None
+        self.study: Any = None
 
     def run_fold(
         self, config: TrialConfig, split: int, on_epoch: Callable[[Any], None], limit: TrialLimit
@@ -85,6 +87,7 @@ class Played:
         self.study = open_study(study, material, storage, home)
         self.child = PlayedChild(material, make_fold, answers)
         self.child.storage = storage
+        self.child.study = study
         self.publisher = RecordingPublisher()
         self.stop = threading.Event()
         bench = Bench(
@@ -218,6 +221,27 @@ def test_a_fold_that_is_booked_is_never_run_again(play: Any) -> None:
     played = play({2: "interrupted"}, "search.trials=1")
     assert [split for _, split in played.child.calls] == [0, 1, 2, 2]
     assert list(finished_folds(played.trials[-1])) == [0, 1, 2]
+
+
+def test_a_retry_keeps_the_settings_of_the_first_attempt_whatever_became_of_the_space(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The space gains a parameter between the two attempts, as `_check_space` allows."""
+    original = PlayedChild.run_fold
+
+    def run_fold(self: PlayedChild, config: TrialConfig, split: int, *rest: Any) -> FoldResult:
+        grown = read_space({**self.study.space, "dropout": [0.25, 0.5]}, "s", Problems())
+        self.study.__dict__["parameters"] = grown
+        return original(self, config, split, *rest)
+
+    monkeypatch.setattr(PlayedChild, "run_fold", run_fold)
+    played = play({1: "child lost"}, "search.trials=2")
+    first, again, later = [config.settings for config, split in played.child.calls if split in (0, 1)][::2][
+        :3
+    ]
+    assert first["dropout"] == again["dropout"] == 0.0
+    assert later["dropout"] in (0.25, 0.5)
+    assert played.trials[1].params == played.trials[0].params
 
 
 def test_details_that_may_name_participants_stay_on_the_terminal(play: Any) -> None:

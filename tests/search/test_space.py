@@ -204,6 +204,34 @@ def test_what_transfer_searches_exists_where_there_are_weights() -> None:
         ({"flip": [0, 1]}, "true or false is needed, but got 0"),
         ({"resize_to": [32]}, "can never hold: it needs stem = resize"),
         (
+            {"optimizer": ["sgd"], "momentum": [0.0, 0.9], "nesterov": [True, False]},
+            "a momentum of 0 has nothing to look ahead with",
+        ),
+        (
+            {
+                "architecture": ["densenet201"],
+                "optimizer": ["adam", "sgd"],
+                "patch_radius": {"choices": [14, 16], "when": {"optimizer": "adam"}},
+            },
+            "is 8 where its condition does not hold, but densenet201 then needs patch_radius >= 14",
+        ),
+        (
+            {
+                "architecture": ["densenet201"],
+                "optimizer": ["adam", "sgd"],
+                "stem": {"choices": ["small"], "when": {"optimizer": "adam"}},
+                "patch_radius": [8],
+            },
+            "stem: is paper where its condition does not hold",
+        ),
+        (
+            {"optimizer": ["sgd"], "momentum": {"choices": [0.5], "when": {"optimizer": [["sgd"]]}}},
+            "a value or a",
+        ),
+        ({"learning_rate": [1, 1.0]}, "values must differ"),
+        ({"batch_size": {"low": 1, "high": 10**20}}, "must lie within 9007199254740992"),
+        ({"learning_rate": [10**400]}, "a number of 401 digits"),
+        (
             {"architecture": ["densenet201"], "stem": ["resize"], "resize_to": [16, 24]},
             "space.resize_to: densenet201 needs resize_to >= 29",
         ),
@@ -237,6 +265,27 @@ def test_an_enqueued_stem_must_fit_network_and_patch(params: dict[str, object], 
     problems = Problems()
     check_params(read(table), params, "enqueue[0]", problems)
     assert any(line in problem for problem in noted(problems))
+
+
+def test_patches_are_as_wide_as_the_default_of_a_radius_that_is_not_always_sampled() -> None:
+    table = {
+        "optimizer": ["adam", "sgd"],
+        "patch_radius": {"choices": [2, 4], "when": {"optimizer": "sgd"}},
+    }
+    assert read(table).largest_radius == 8
+
+
+def test_a_whole_number_is_a_number_where_a_trial_is_enqueued() -> None:
+    problems = Problems()
+    check_params(read({"dropout": [0, 0.5]}), {"dropout": 0}, "enqueue[0]", problems)
+    assert len(problems) == 0
+
+
+def test_a_hypermodels_parameter_belongs_to_a_trial_of_that_hypermodel() -> None:
+    space, _ = read_mine({"architecture": ["hyper", "small_cnn"]})
+    problems = Problems()
+    check_params(space, {"architecture": "small_cnn", "hyper.depth": 3}, "enqueue[0]", problems)
+    assert any("hyper.depth" in line for line in noted(problems))
 
 
 def test_an_architecture_of_the_users_own_has_parameters_of_its_own() -> None:

@@ -98,3 +98,29 @@ def test_a_stem_that_no_radius_suits_is_never_sampled() -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     seen = {(p["architecture"], p["stem"]) for p in (sample(study.ask(), narrow) for _ in range(60))}
     assert seen == {("densenet201", "small"), ("resnet50", "paper"), ("resnet50", "small")}
+
+
+LISTED = {
+    "architecture": ["resnet50", "densenet201"],
+    "stem": ["paper", "small", "resize"],
+    "resize_to": [16, 32, 64],
+    "patch_radius": [2, 4, 8, 14, 16],
+    "learning_rate": {"low": 1e-4, "high": 1e-1, "log": True},
+}
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"architecture": "densenet201", "patch_radius": 16, "learning_rate": 0.02},
+        {"stem": "resize", "resize_to": 32},
+        {"patch_radius": 14},
+        {"stem": "small", "patch_radius": 2},
+    ],
+)
+def test_an_enqueued_value_is_kept_whatever_else_is_sampled(wanted: dict[str, Value]) -> None:
+    listed = read_space(LISTED, "study.toml", Problems())
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(20):
+        study.enqueue_trial(stored_names(listed, wanted))
+        assert wanted.items() <= sample(study.ask(), listed).items()

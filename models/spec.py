@@ -20,7 +20,7 @@ class TransferSpec:
     Attributes:
         weights: "imagenet", or the path of a file of weights.
         trainable_stages: How many of the `STAGES` train, from the last one back; the others stay frozen,
-            batch normalisation included. 0 trains the head alone.
+            batch normalisation included. 0 trains the head alone, and a stem that replaces the stock one.
 
     Raises:
         ModelError: There is no weights' name, or not as many stages.

@@ -26,7 +26,6 @@ SAMPLED = [
     ("resnet50", 8, 3, "resize"),
     ("resnet152", 2, 3, "paper"),
     ("densenet201", 2, 1, "small"),
-    ("densenet201", 16, 1, "paper"),
 ]
 
 

@@ -104,6 +104,16 @@ def _add_home(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_set(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="override one key of the study file",
+    )
+
+
 def _add_storage(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--storage", metavar="URL", help="Optuna storage (default: a journal in the home)")
     parser.add_argument(
@@ -159,13 +169,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("--workers", type=int, metavar="N", help="slots (default: one a GPU, or one)")
     parser.add_argument("--gpus", metavar="0,1", help="GPUs to use (default: all)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="SECTION.KEY=VALUE",
-        help="override one key of the study file",
-    )
+    _add_set(parser)
     _add_home(parser)
     _add_storage(parser)
 
@@ -173,13 +177,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _add_space(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("space", help="print a study's search space as a tree, and how large it is")
     parser.add_argument("study", metavar="STUDY.toml", help="the study file; its cohort is not read")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="SECTION.KEY=VALUE",
-        help="override one key of the study file",
-    )
+    _add_set(parser)
 
 
 def _add_list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -89,10 +89,9 @@ def _unsuitable_defaults(space: Space) -> Iterator[tuple[str, str]]:
         default = space.known[name].default
         for architecture in space.architectures:
             stems = (str(default),) if name == "stem" else _stems(space, architecture)
+            sampled = [stem for stem in stems if name == "stem" or _has_radius(space, architecture, stem)]
             radius = space.largest_radius if name == "stem" or default is None else int(default)
-            least = min(
-                (n for stem in stems if (n := _least(space, architecture, stem)) is not None), default=0
-            )
+            least = max((_least(space, architecture, stem) or 0 for stem in sampled), default=0)
             if radius < least and ("deep" in space.catalogue.traits(architecture) or name == "patch_radius"):
                 yield (
                     name,

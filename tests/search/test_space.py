@@ -218,6 +218,15 @@ def test_what_transfer_searches_exists_where_there_are_weights() -> None:
         (
             {
                 "architecture": ["densenet201"],
+                "stem": ["paper", "small"],
+                "optimizer": ["adam", "sgd"],
+                "patch_radius": {"choices": [14, 16], "when": {"optimizer": "adam"}},
+            },
+            "is 8 where its condition does not hold, but densenet201 then needs patch_radius >= 14",
+        ),
+        (
+            {
+                "architecture": ["densenet201"],
                 "optimizer": ["adam", "sgd"],
                 "stem": {"choices": ["small"], "when": {"optimizer": "adam"}},
                 "patch_radius": [8],

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from data_prep.augment_spec import ROTATIONS
 from models.registry import OPTIMIZERS
 from models.spec import SCHEDULES, SELECTIONS, STAGES, STEMS
 from search.catalogue import Catalogue
 from search.domains import Value
 
 HEAD = r"none|[1-9]\d*(-[1-9]\d*)*"
-ROTATIONS = ("none", "quarter", "free")
 
 
 @dataclass(frozen=True)
@@ -97,16 +97,6 @@ KNOWN: dict[str, Known] = {
     "selection": Known(str, "none", names=SELECTIONS, trait="texture"),
     "nca_lambda": _positive(1.0, "texture", applies={"selection": ("nca",)}),
 }
-
-AUGMENTATION = (
-    "flip",
-    "rotation",
-    "rotation_degrees",
-    "jitter",
-    "intensity_scale",
-    "intensity_shift",
-    "channel_dropout",
-)
 
 
 def resolve(

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from data_prep.problems import InputError, Problems, nearest
 from search.catalogue import Catalogue, file_hash
 from search.domains import Choice
-from search.known import AUGMENTATION, KNOWN
+from search.known import KNOWN
 from search.paths import PRETRAINED, resolve_files
 from search.sections import (
     ArchitectureSection,
@@ -64,7 +64,7 @@ class Study(Section):
     @property
     def defaults(self) -> dict[str, Any]:
         """What a trial's settings are where the space does not name them, and it differs from everyone's."""
-        return {name: value for name, value in self.input.augmented.items() if name in AUGMENTATION}
+        return dict(self.input.augmented)
 
     @cached_property
     def parameters(self) -> Space:

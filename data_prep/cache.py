@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import IO, Any
 
 import numpy as np
 
+from data_prep.files import FULL, make_folders, naming, sync_folder
 from data_prep.patches import PatchRequest, PatchSet, extract_patches
 from data_prep.problems import InputError
 from data_prep.records import MASKS, Cohort
@@ -21,7 +26,7 @@ from data_prep.survey import Progress
 # Raise it whenever the same files and request would give other patches.
 _FORMAT = 2
 
-_INDEX = "patches.json"
+_INDEX, _NEW, _OLD = "patches.json", ".new-", ".old-"
 
 
 def load_patches(
@@ -42,7 +47,8 @@ def load_patches(
         Arrays are mapped from disk, read-only.
 
     Raises:
-        InputError: As `extract_patches`; nothing is written then.
+        InputError: As `extract_patches`, or the folder cannot be written; nothing is written then.
+        OSError: The disk is full; nothing is left behind.
     """
     entry = folder / cache_key(cohort, request)
     cached = _load(entry, cohort, request)
@@ -105,29 +111,86 @@ def _load(entry: Path, cohort: Cohort, request: PatchRequest) -> PatchSet | None
 def _write(patches: PatchSet, entry: Path) -> None:
     """Write the entry under a temporary name, then put it in its place."""
     try:
-        new = entry.with_name(f".new-{uuid.uuid4().hex}")
-        new.mkdir(parents=True)
+        make_folders(entry.parent)
+        with _new_folder(entry.parent) as new:
+            for name, array in patches.arrays().items():
+                _save(new / f"{name}.npy", array)
+            index = {"hash": patches.hash, "arrays": list(patches.arrays())}
+            with _durable(new / _INDEX) as file:
+                file.write(json.dumps(index).encode())
+            sync_folder(new)
+            _put(new, entry)
     except OSError as error:
+        if error.errno in FULL:
+            raise
         raise InputError(
             f"{entry.parent}: the cache must be writable, but got '{error.strerror}'."
         ) from error
+
+
+@contextmanager
+def _new_folder(parent: Path) -> Iterator[Path]:
+    """A folder under a temporary name, locked while its writer lives, and gone at the end unless renamed.
+
+    What killed writers left, at temporary names that nobody holds, is removed on the way.
+    """
+    new = parent / f"{_NEW}{uuid.uuid4().hex}"
+    with _lock(parent, wait=True):  # nobody takes the new one for a dead writer's before it is locked
+        for left in (*parent.glob(f"{_NEW}*"), *parent.glob(f"{_OLD}*")):
+            with _lock(left) as is_free:
+                if is_free:
+                    shutil.rmtree(left, ignore_errors=True)
+        new.mkdir()
+        held = ExitStack()
+        held.enter_context(_lock(new))
+    with held:
+        try:
+            yield new
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+@contextmanager
+def _lock(folder: Path, wait: bool = False) -> Iterator[bool]:
+    """Hold a folder; yields False where another does, where it is gone, or where the file system cannot."""
     try:
-        for name, array in patches.arrays().items():
-            np.save(new / f"{name}.npy", array, allow_pickle=False)
-        index = {"hash": patches.hash, "arrays": list(patches.arrays())}
-        (new / _INDEX).write_text(json.dumps(index), encoding="utf-8")
-        _put(new, entry)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        is_held = True
+    except OSError:
+        is_held = False
+    try:
+        yield is_held
     finally:
-        shutil.rmtree(new, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _save(path: Path, array: np.ndarray[Any, Any]) -> None:
+    """As `numpy.save`, which tells a full disk by neither its number nor its name when it has a real file."""
+    with _durable(path) as file:
+        np.lib.format.write_array(SimpleNamespace(write=file.write), array, allow_pickle=False)
+
+
+@contextmanager
+def _durable(path: Path) -> Iterator[IO[bytes]]:
+    with naming(path), path.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _put(new: Path, entry: Path) -> None:
     """Swap folders; a folder can only be replaced by way of moving the old one aside."""
-    old = entry.with_name(f".old-{uuid.uuid4().hex}")
+    old = entry.with_name(f"{_OLD}{uuid.uuid4().hex}")
     try:
         if entry.exists():
             entry.replace(old)
         new.replace(entry)
+        sync_folder(entry.parent)
     except OSError:
         # Another process put the same entry there in between; what it wrote is as good as ours.
         if not (entry / _INDEX).exists():

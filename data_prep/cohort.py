@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
 from data_prep.arrays import DoubleArray
 from data_prep.cohort_file import FILE_NAME, CohortFile, Coordinates, placeholders, read_cohort_file
+from data_prep.places import Places, is_plain_name
+from data_prep.plain_files import is_plain
 from data_prep.problems import InputError, Problems, nearest
 from data_prep.records import MASKS, Biopsy, Cohort, Expression
 from data_prep.survey import check_images, note_no_image
@@ -18,6 +20,9 @@ from data_prep.tables import MISSING, Row, Table, parse_number, read_table, requ
 __all__ = ["Biopsy", "Cohort", "Coordinates", "Expression", "read_cohort"]
 
 _AXES = ("x", "y", "z")
+
+# In any unit; sums and squares stay finite.
+_MAX_EXPRESSION = 1e15
 
 
 def read_cohort(folder: Path, progress: Callable[[int, int], None] | None = None) -> Cohort:
@@ -34,7 +39,7 @@ def read_cohort(folder: Path, progress: Callable[[int, int], None] | None = None
         InputError: Every problem of the tables; and since the user must come back anyway, every problem of
             the images that can be found by way of the rows that are sound.
     """
-    path = folder if folder.is_file() else folder / FILE_NAME
+    path = folder if is_plain(folder) else folder / FILE_NAME
     file = read_cohort_file(path)
     problems = Problems()
     cohort = _read_tables(path.parent, path.name, file, problems)
@@ -46,7 +51,8 @@ def read_cohort(folder: Path, progress: Callable[[int, int], None] | None = None
 
 def _read_tables(root: Path, name: str, file: CohortFile, problems: Problems) -> Cohort:
     biopsies: tuple[Biopsy, ...] = ()
-    table = read_table(root / file.biopsies, problems)
+    places = Places(root, file.follow_links)
+    table = _read_table(places, root, file.biopsies, problems)
     if table is not None:
         needed = ("biopsy_id", "participant_id", *_AXES)
         sound = require_columns(table, needed, problems)
@@ -55,10 +61,20 @@ def _read_tables(root: Path, name: str, file: CohortFile, problems: Problems) ->
     expression = None
     if file.expression is not None:
         known = {biopsy.biopsy_id for biopsy in biopsies}
-        expression = _read_expression(root / file.expression, known, problems)
+        table = _read_table(places, root, file.expression, problems)
+        expression = None if table is None else _read_expression(table, known, problems)
     cohort = Cohort(file.name, root, file.sequences, biopsies, file.coordinates, expression, file)
     _check_presence(cohort, name, problems)
     return cohort
+
+
+def _read_table(places: Places, root: Path, written: str, problems: Problems) -> Table | None:
+    """A table of the cohort, None where it is of no use."""
+    place = places.at(root / written, written)
+    if place.problem is not None:
+        problems.add(written, place.problem)
+        return None
+    return read_table(root / written, problems)
 
 
 def _placeholders_are_known(name: str, file: CohortFile, table: Table, problems: Problems) -> bool:
@@ -106,15 +122,10 @@ def _read_biopsy(
             position.append(parse_number(columns[axis]))
         except InputError as error:
             problems.add(table.where(row, axis), str(error))
-    for column in sorted(required):
-        if columns[column] in ("", MISSING):
-            problems.add(table.where(row, column), f"a value is needed, but got '{columns[column]}'.")
-    for column in sorted(in_paths):
-        if columns[column] != MISSING and not _stays_inside(columns[column]):
-            problems.add(
-                table.where(row, column),
-                f"must be a plain name, as it is part of a path, but got '{columns[column]}'.",
-            )
+    for column in sorted(required | in_paths):
+        law = _law_of_name(columns[column], column in required, column in in_paths)
+        if law is not None:
+            problems.add(table.where(row, column), f"{law}, but got '{columns[column]}'.")
     if len(problems) > before:
         return None
     x, y, z = position
@@ -123,19 +134,17 @@ def _read_biopsy(
     )
 
 
-def _stays_inside(value: str) -> bool:
-    """Whether a table value can be put into a path without leaving its folder on any system."""
-    parts = (*PurePosixPath(value).parts, *PureWindowsPath(value).parts)
-    return (
-        len(PurePosixPath(value).parts) <= 1
-        and not {"..", "/"} & set(parts)
-        and not set("/\\:\0") & set(value)
-    )
+def _law_of_name(value: str, required: bool, in_path: bool) -> str | None:
+    """The law that an id, or a value that becomes part of a path, breaks."""
+    if required and value in ("", MISSING):
+        return "a value is needed"
+    if in_path and value != MISSING and not is_plain_name(value):
+        return "must be a plain name, as it is part of a path"
+    return None if value.isprintable() else "must be plain text, without control characters"
 
 
-def _read_expression(path: Path, known: set[str], problems: Problems) -> Expression | None:
-    table = read_table(path, problems)
-    if table is None or not require_columns(table, ["biopsy_id"], problems):
+def _read_expression(table: Table, known: set[str], problems: Problems) -> Expression | None:
+    if not require_columns(table, ["biopsy_id"], problems):
         return None
     key = table.index("biopsy_id")
     genes = table.columns[:key] + table.columns[key + 1 :]
@@ -166,25 +175,32 @@ def _read_values(table: Table, row: Row, key: int, problems: Problems) -> Double
         if column == key or cell == MISSING:
             continue
         try:
-            values[column] = parse_number(cell)
+            value = parse_number(cell)
         except InputError as error:
             problems.add(table.where(row, table.columns[column]), f"{error} Write n/a for a missing value.")
-        if values[column] < 0:
-            problems.add(
-                table.where(row, table.columns[column]), f"expression cannot be negative, but got {cell}."
-            )
+            continue
+        if not 0 <= value <= _MAX_EXPRESSION:
+            law = "be negative" if value < 0 else f"exceed {_MAX_EXPRESSION:g}"
+            problems.add(table.where(row, table.columns[column]), f"expression cannot {law}, but got {cell}.")
+        values[column] = value
     return np.delete(values, key)
 
 
 def _check_presence(cohort: Cohort, name: str, problems: Problems) -> None:
     """Every biopsy needs an image, every sequence somebody who has it."""
     present: set[str] = set()
-    for biopsy in cohort.biopsies:
-        here = set(cohort.images(biopsy, cohort.sequences))
+    refused = False
+    for biopsies in cohort.by_columns_of_paths():
+        here = set(cohort.images(biopsies[0], cohort.sequences))
         present |= here
-        if not here:
+        for place in cohort.refused(biopsies[0]):
+            refused = True
+            problems.add(cohort.label_of(place.where), place.problem or "")
+        for biopsy in biopsies if not here else ():
             note_no_image(cohort, biopsy, problems)
-    for sequence in cohort.sequences if cohort.biopsies else ():
+    if not cohort.biopsies or refused:
+        return
+    for sequence in cohort.sequences:
         if sequence not in present:
             example = cohort.label_of(cohort.image_path(cohort.biopsies[0], sequence))
             problems.add(
@@ -196,10 +212,11 @@ def _check_presence(cohort: Cohort, name: str, problems: Problems) -> None:
 
 def _check_masks(cohort: Cohort, name: str, problems: Problems) -> None:
     """A mask that is declared and that nobody has is a mistake in its path."""
+    present = set().union(*(cohort.masks(biopsy) for biopsy in cohort.biopsies))
     for mask in MASKS:
         paths = [cohort.mask_path(biopsy, mask) for biopsy in cohort.biopsies]
         declared = [path for path in paths if path is not None]
-        if declared and not any(path.exists() for path in declared):
+        if declared and mask not in present:
             problems.add(
                 f"{name}: masks.{mask}",
                 f"somebody must have it, but no file exists, such as {cohort.label_of(declared[0])}.",

@@ -1,15 +1,21 @@
-"""`cohort.toml`: where a cohort keeps its tables and images."""
+"""`cohort.toml`: where a cohort keeps its tables and images.
+
+Links inside the cohort's folder are followed, those that lead out of it only with `follow_links = true` (see
+`data_prep.places`).
+"""
 
 from __future__ import annotations
 
 import string
-import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from data_prep.places import is_plain_name
+from data_prep.plain_files import MAX_SETTINGS_BYTES, parse_toml, read_text
 from data_prep.problems import InputError, Problems, nearest
 
 FILE_NAME = "cohort.toml"
@@ -46,7 +52,19 @@ class Repeats(_Section):
 
 
 class CohortFile(_Section):
-    """The content of a cohort.toml, checked but for what only the tables can tell."""
+    """The content of a cohort.toml, checked but for what only the tables can tell.
+
+    Attributes:
+        name: Of the cohort.
+        images: Path template: placeholders are columns of the biopsy table, and {sequence}.
+        sequences: Names of the MR sequences, in channel order.
+        biopsies: Path of the biopsy table.
+        expression: Path of the expression table, None where there is none.
+        coordinates: How positions are meant.
+        masks: Path templates.
+        repeats: Path template of the same sites scanned again.
+        follow_links: Whether a link may lead out of the cohort's folder.
+    """
 
     name: str = Field(min_length=1)
     images: str = Field(min_length=1)
@@ -56,6 +74,7 @@ class CohortFile(_Section):
     coordinates: Coordinates
     masks: Masks = Masks()
     repeats: Repeats | None = None
+    follow_links: bool = False
 
     def templates(self) -> Iterator[tuple[str, str]]:
         """Key and text of every path template."""
@@ -74,8 +93,8 @@ def read_cohort_file(path: Path) -> CohortFile:
         InputError: One line for each key that is unknown, missing or has an illegal value.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        content = parse_toml(read_text(path, MAX_SETTINGS_BYTES))
+    except ValueError as error:
         raise InputError(f"{path.name}: TOML is needed, but got: {error}.") from error
     except OSError as error:
         raise InputError(f"{path}: the file must be readable, but got '{error.strerror}'.") from error
@@ -107,7 +126,7 @@ def placeholders(template: str) -> tuple[str, ...]:
         raise InputError(f"braces must hold a column name, but got '{template}': {error}.") from error
     names = [part for part in parts if part[1] is not None]
     for _, name, spec, conversion in names:
-        if not name or spec or conversion or any(mark in name for mark in "[]."):
+        if not name or spec or conversion or any(mark in name for mark in "[].") or name.isdigit():
             raise InputError(f"braces must hold a column name and nothing else, but got '{template}'.")
     return tuple(str(part[1]) for part in names)
 
@@ -146,10 +165,13 @@ def _check_values(file: str, cohort: CohortFile, content: Mapping[str, Any], pro
         problems.add(
             f"{file}: coordinates.convention", "has a meaning only where space = 'world'. Remove it."
         )
+    for key in ("name", "biopsies", "expression"):
+        _check_printable(f"{file}: {key}", getattr(cohort, key) or "", problems)
+    repeated = {name for name, times in Counter(cohort.sequences).items() if times > 1}
     for name in cohort.sequences:
-        if cohort.sequences.count(name) > 1:
+        if name in repeated:
             problems.add(f"{file}: sequences", f"names must be unique, but got '{name}' repeatedly.")
-        if not name.strip() or any(mark in name for mark in "/\\\t\n[]"):
+        if not is_plain_name(name) or set("[]") & set(name):
             problems.add(
                 f"{file}: sequences", f"plain names are needed, without / or brackets, but got '{name}'."
             )
@@ -158,7 +180,13 @@ def _check_values(file: str, cohort: CohortFile, content: Mapping[str, Any], pro
         _check_template(f"{file}: {key}", template, many, problems)
 
 
+def _check_printable(where: str, text: str, problems: Problems) -> None:
+    if not text.isprintable():
+        problems.add(where, f"plain text is needed, without control characters, but got '{text}'.")
+
+
 def _check_template(where: str, template: str, many: bool, problems: Problems) -> None:
+    _check_printable(where, template, problems)
     if not template.endswith(IMAGE_SUFFIXES):
         problems.add(where, f"must end in {' or '.join(IMAGE_SUFFIXES)}, but got '{template}'.")
     try:

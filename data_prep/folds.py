@@ -17,6 +17,9 @@ from data_prep.problems import InputError, Problems
 _CANDIDATES = 200
 _POSITIVE_WEIGHT = 4.0
 
+# Far beyond what narrows an estimate; a seed is drawn for each.
+MAX_REPEATS = 1000
+
 # Part of the participants' biopsies that early stopping watches.
 _STOP_PART = 0.2
 
@@ -126,7 +129,7 @@ def make_folds(
         participant_id: n names.
         label: 0 or 1, shape (n,).
         n_folds: At least 2.
-        repeats: At least 1.
+        repeats: 1 to 1000.
         seed: The same seed gives the same table, whatever the order of the rows.
 
     Raises:
@@ -135,8 +138,8 @@ def make_folds(
     problems = Problems()
     if n_folds < 2:
         problems.add("validation.folds", f"at least 2 are needed, but got {n_folds}.")
-    if repeats < 1:
-        problems.add("validation.repeats", f"at least 1 is needed, but got {repeats}.")
+    if not 1 <= repeats <= MAX_REPEATS:
+        problems.add("validation.repeats", f"1 to {MAX_REPEATS} are possible, but got {repeats}.")
     if seed < 0:
         problems.add("validation.seed", f"must not be negative, but got {seed}.")
     problems.raise_any()

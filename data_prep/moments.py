@@ -33,8 +33,10 @@ class Moments:
 
     def add(self, values: npt.NDArray[Any]) -> None:
         """Take in values, shape (n,), finite."""
-        for start in range(0, len(values), _PIECE):
-            self._add(values[start : start + _PIECE])
+        # A volume with values that are not finite is refused in the end, by whoever reads it.
+        with np.errstate(invalid="ignore", over="ignore"):
+            for start in range(0, len(values), _PIECE):
+                self._add(values[start : start + _PIECE])
 
     def _add(self, piece: npt.NDArray[Any]) -> None:
         if not self._count:

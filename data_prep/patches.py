@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from data_prep.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from data_prep.brain import BrainMask, read_brain
+from data_prep.memory import memory_bytes
 from data_prep.problems import InputError, Problems, nearest
 from data_prep.records import Cohort
 from data_prep.resample import cut, neighbourhood, padding, sample_points, steps
@@ -28,6 +29,9 @@ from data_prep.survey import Progress, Visit, damage, in_parallel, survey
 from data_prep.volumes import Volume
 
 NORMALISATIONS = ("zscore", "none")
+
+# Of the machine's memory; normalised, cropped and shuffled, patches are there several times over.
+_MEMORY_SHARE = 0.25
 
 # Beyond these a patch is no neighbourhood of a biopsy any more, or the Gaussian no filter.
 _MAX_RADIUS = 256
@@ -201,12 +205,14 @@ def extract_patches(cohort: Cohort, request: PatchRequest, progress: Progress | 
 
     Raises:
         InputError: Every problem of the images: unreadable, truncated or damaged files, NaN, grids that
-            differ, sites outside the grid; or sequences that the cohort does not have.
+            differ, sites outside the grid; or sequences that the cohort does not have; or patches that do not
+            fit into memory.
     """
     problems = Problems()
     for name in request.sequences:
         if name not in cohort.sequences:
             problems.add("sequences", f"unknown name '{name}'; {nearest(name, cohort.sequences)}.")
+    _check_memory(request, len(cohort.biopsies), problems)
     problems.raise_any()
     found = survey(cohort, request.sequences, problems)
     blocks = in_parallel(lambda visit: _Block.read(cohort, request, visit), found.visits, progress)
@@ -216,6 +222,18 @@ def extract_patches(cohort: Cohort, request: PatchRequest, progress: Progress | 
         problems.extend(InputError(lines))
     problems.raise_any()
     return _assemble(cohort, request, blocks)
+
+
+def _check_memory(request: PatchRequest, biopsies: int, problems: Problems) -> None:
+    voxels = (2 * request.radius + 1) ** 2 * request.slices
+    needed = biopsies * voxels * len(request.sequences) * np.dtype(np.float32).itemsize
+    limit = _MEMORY_SHARE * memory_bytes()
+    if needed > limit:
+        problems.add(
+            "patch radius",
+            f"patches may take {limit / 2**30:.1f} GiB, {_MEMORY_SHARE:.0%} of the memory, but radius "
+            f"{request.radius} with slices = {request.slices} takes {needed / 2**30:.1f} GiB.",
+        )
 
 
 class _Block:

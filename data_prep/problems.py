@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+_LONGEST_LINE = 1500
+_MOST_NAMES = 60  # of a hint, in full
+_MOST_COMPARED = 5000  # names; comparing takes about 10 microseconds each
 
 
 class InputError(ValueError):
@@ -14,7 +19,8 @@ class InputError(ValueError):
     """
 
     def __init__(self, problems: str | Iterable[str]) -> None:
-        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        lines = (problems,) if isinstance(problems, str) else tuple(problems)
+        self.problems = tuple(map(one_line, lines))
         super().__init__("\n".join(self.problems))
 
 
@@ -29,25 +35,43 @@ class Problems:
     """
 
     def __init__(self) -> None:
-        self._lines: list[str] = []
+        self._lines: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._lines)
 
     def add(self, where: str, what: str) -> None:
-        """Note one problem; line breaks of a quoted foreign message are folded, repeats are dropped."""
-        line = " ".join(f"{where}: {what}".split())
-        if line not in self._lines:
-            self._lines.append(line)
+        """Note one problem as `one_line`; repeats are dropped."""
+        self._lines[one_line(f"{where}: {what}")] = None
 
     def extend(self, error: InputError) -> None:
         """Take over the problems that another reader found."""
-        self._lines += [line for line in error.problems if line not in self._lines]
+        self._lines |= dict.fromkeys(error.problems)
 
     def raise_any(self) -> None:
         """Raise `InputError` if anything was noted."""
         if self._lines:
             raise InputError(self._lines)
+
+
+def one_line(text: str) -> str:
+    r"""A text fit for one line of a terminal, whatever a user's file put into it.
+
+    White space is folded, what a terminal would obey or hide is escaped, and of a text of more than 1,500
+    characters the middle is left out.
+
+    >>> print(one_line("row 2:\n got '\x1b[31mred'"))
+    row 2: got '\x1b[31mred'
+    """
+    if len(text) > _LONGEST_LINE:
+        text = f"{text[: _LONGEST_LINE * 2 // 3]} [...] {text[-_LONGEST_LINE // 3 :]}"
+    text = " ".join(text.split())
+    return text if text.isprintable() else re.sub(r".", _escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    mark = match.group()
+    return mark if mark.isprintable() else mark.encode("unicode_escape").decode()
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -59,6 +83,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     if not names:
         return "there is none yet"
-    close = get_close_matches(name, names, n=1)
+    close = get_close_matches(name, names[:_MOST_COMPARED], n=1)
     hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"{hint}Known: {', '.join(names)}"
+    more = f" and {len(names) - _MOST_NAMES} others" if len(names) > _MOST_NAMES else ""
+    return f"{hint}Known: {', '.join(names[:_MOST_NAMES])}{more}"

@@ -9,7 +9,9 @@ from functools import cached_property
 from pathlib import Path
 
 from data_prep.arrays import DoubleArray
-from data_prep.cohort_file import CohortFile, Coordinates
+from data_prep.cohort_file import CohortFile, Coordinates, placeholders
+from data_prep.places import Place, Places
+from data_prep.tables import MISSING
 
 MASKS = ("brain", "tumor")
 
@@ -98,18 +100,56 @@ class Cohort:
 
     def image_path(self, biopsy: Biopsy, sequence: str) -> Path:
         """Where the image of one sequence lies; a sequence the participant lacks is an absent file."""
-        return self.root / self.file.images.format_map({**biopsy.columns, "sequence": sequence})
+        return self._filled(self.file.images, biopsy, sequence)
 
     def mask_path(self, biopsy: Biopsy, mask: str) -> Path | None:
         """Where a mask ("brain" or "tumor") lies, None where cohort.toml declares none."""
         template: str | None = getattr(self.file.masks, mask)
-        return None if template is None else self.root / template.format_map(biopsy.columns)
+        return None if template is None else self._filled(template, biopsy)
 
     def images(self, biopsy: Biopsy, sequences: tuple[str, ...]) -> dict[str, Path]:
         """Those of the sequences whose file exists, with their paths."""
         paths = {sequence: self.image_path(biopsy, sequence) for sequence in sequences}
-        return {sequence: path for sequence, path in paths.items() if path.is_file()}
+        template = self.file.images
+        return {name: path for name, path in paths.items() if self.places.at(path, template).usable}
+
+    def masks(self, biopsy: Biopsy) -> dict[str, Path]:
+        """Those of the masks whose file exists, with their paths."""
+        paths = {mask: self.mask_path(biopsy, mask) for mask in MASKS}
+        templates = self.file.masks.model_dump()
+        return {n: p for n, p in paths.items() if p is not None and self.places.at(p, templates[n]).usable}
+
+    def refused(self, biopsy: Biopsy) -> list[Place]:
+        """What lies where images, masks and repeats of a biopsy should, and must not be read."""
+        places = []
+        for key, template in self.file.templates():
+            for sequence in self.sequences if key.endswith("images") else (None,):
+                if key != "repeats.images" or not _lacks(biopsy, template):
+                    places.append(self.places.at(self._filled(template, biopsy, sequence), template))
+        return [place for place in places if place.problem is not None]
+
+    def by_columns_of_paths(self) -> list[list[Biopsy]]:
+        """The biopsies, those together whose files are the same by what the table says."""
+        names = {name for _, template in self.file.templates() for name in placeholders(template)}
+        groups: dict[tuple[str, ...], list[Biopsy]] = {}
+        for biopsy in self.biopsies:
+            groups.setdefault(tuple(biopsy.columns.get(name, "") for name in names), []).append(biopsy)
+        return list(groups.values())
+
+    @cached_property
+    def places(self) -> Places:
+        """What lies at the paths of this cohort."""
+        return Places(self.root, self.file.follow_links)
+
+    def _filled(self, template: str, biopsy: Biopsy, sequence: str | None = None) -> Path:
+        columns = biopsy.columns if sequence is None else {**biopsy.columns, "sequence": sequence}
+        return self.root / template.format_map(columns)
 
     def label_of(self, path: Path) -> str:
         """A path as it is quoted in problems: relative to the cohort where it lies inside."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
+
+
+def _lacks(biopsy: Biopsy, template: str) -> bool:
+    """Whether a column of the template says n/a for the biopsy."""
+    return any(biopsy.columns.get(name) == MISSING for name in placeholders(template))

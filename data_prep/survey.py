@@ -18,7 +18,7 @@ import numpy as np
 from data_prep.arrays import IntArray
 from data_prep.geometry import Grid, canonical_voxel, same_grid, stored_voxel
 from data_prep.problems import InputError, Problems
-from data_prep.records import MASKS, Biopsy, Cohort
+from data_prep.records import Biopsy, Cohort
 from data_prep.volumes import Volume, open_volume, slabs
 
 Progress = Callable[[int, int], None]
@@ -132,11 +132,7 @@ def _files(cohort: Cohort, biopsy: Biopsy, sequences: Sequence[str]) -> dict[str
     files = {name: path for name, path in found.items() if name in sequences}
     if not files:
         files = dict(list(found.items())[:1])
-    for mask in MASKS:
-        path = cohort.mask_path(biopsy, mask)
-        if path is not None and path.is_file():
-            files[f"{_MASK}{mask}"] = path
-    return files
+    return files | {f"{_MASK}{mask}": path for mask, path in cohort.masks(biopsy).items()}
 
 
 def _open(
@@ -213,7 +209,9 @@ def _site(cohort: Cohort, biopsy: Biopsy, grid: Grid, problems: Problems) -> Int
 
 
 def note_no_image(cohort: Cohort, biopsy: Biopsy, problems: Problems) -> None:
-    """Complain that a biopsy has no image in any sequence."""
+    """Complain that a biopsy has no image in any sequence, unless those it has were complained about."""
+    if cohort.refused(biopsy):
+        return
     example = cohort.label_of(cohort.image_path(biopsy, cohort.sequences[0]))
     problems.add(
         f"{cohort.file.biopsies}: row {biopsy.row}",

@@ -7,10 +7,12 @@ References:
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_prep.plain_files import MAX_TABLE_BYTES, read_text
 from data_prep.problems import InputError, Problems, nearest
 
 MISSING = "n/a"
@@ -63,7 +65,7 @@ def read_table(path: Path, problems: Problems) -> Table | None:
         The table, or None where there is no header to read it by.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path, MAX_TABLE_BYTES)
     except UnicodeDecodeError as error:
         problems.add(path.name, f"UTF-8 text is needed, but byte {error.start} is not. Save it as UTF-8.")
         return None
@@ -84,12 +86,15 @@ def read_table(path: Path, problems: Problems) -> Table | None:
 
 
 def _header_is_sound(name: str, columns: tuple[str, ...], problems: Problems) -> bool:
-    repeated = sorted({column for column in columns if columns.count(column) > 1 and column})
+    repeated = sorted(name for name, times in Counter(columns).items() if times > 1 and name)
+    hidden = [column for column in columns if not column.isprintable()]
+    for column in hidden:
+        problems.add(f"{name}: row 1", f"a column name must be plain text, but got '{column}'.")
     for column in repeated:
         problems.add(f"{name}: row 1, column {column}", "a column name must occur once, but it is repeated.")
     if "" in columns:
         problems.add(f"{name}: row 1", f"column {columns.index('') + 1} needs a name, but got none.")
-    return not repeated and "" not in columns
+    return not repeated and not hidden and "" not in columns
 
 
 def _rows(name: str, lines: Iterable[str], width: int, problems: Problems) -> Iterable[Row]:

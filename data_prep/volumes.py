@@ -6,38 +6,18 @@ References:
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import IO, Any
+from typing import Any
 
-import isal.igzip
-import isal.isal_zlib
-import nibabel as nib
 import numpy as np
 import numpy.typing as npt
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 
-from data_prep.arrays import DoubleArray, FloatArray
+from data_prep import nifti
+from data_prep.arrays import FloatArray
 from data_prep.geometry import Grid
 from data_prep.problems import InputError
-
-# As plain modules, because their annotations are missing or wrong.
-_IGZIP: ModuleType = isal.igzip
-_ISAL_ZLIB: ModuleType = isal.isal_zlib
-
-# What broken files raise on their way through nibabel, gzip and NumPy.
-_BROKEN: tuple[type[Exception], ...] = (
-    *(OSError, EOFError, ValueError, OverflowError, zlib.error),
-    *(ImageFileError, HeaderDataError, _ISAL_ZLIB.error),
-)
-
-# deflate cannot shrink data more than 1032 times (zlib, "Technical Details"); a header that claims more would
-# make us allocate memory for voxels the file cannot hold.
-_MAX_RATIO = 1100
 
 # Small enough to stay in a core's cache between being inflated and being looked at.
 _SLAB_BYTES = 2**19
@@ -81,57 +61,12 @@ def open_volume(path: Path) -> Volume:
     Raises:
         InputError: Not a readable three-dimensional NIfTI of real numbers; without the file's name.
     """
-    try:
-        image = nib.load(path)
-        if not isinstance(image, nib.Nifti1Image):
-            raise InputError(f"a NIfTI file is needed, but got {type(image).__name__}.")
-        volume = _describe(path, image)
-    except InputError:
-        raise
-    except _BROKEN as error:
-        raise InputError(f"a readable NIfTI file is needed, but: {error}") from error
-    _check_size(volume)
-    return volume
-
-
-def _describe(path: Path, image: nib.Nifti1Image) -> Volume:
-    proxy: Any = image.dataobj
-    header: Any = image.header
-    shape = tuple(int(edge) for edge in proxy.shape)
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    if len(shape) != 3 or min(shape) < 1:
-        raise InputError(f"a volume has three dimensions, but got shape {shape}.")
-    if proxy.dtype.kind not in "iuf":
-        raise InputError(f"voxels must be real numbers, but got {header.get_value_label('datatype')}.")
-    affine = np.asarray(image.affine, dtype=np.float64)
-    if not _is_invertible(affine):
-        raise InputError(f"the affine must be invertible, but got {affine[:3].tolist()}.")
-    grid = Grid((shape[0], shape[1], shape[2]), affine)
+    header = nifti.read_header(path)
+    shape, dtype, offset = nifti.shape_of(header), nifti.dtype_of(header), nifti.offset_of(header)
+    nifti.check_size(path, offset + shape[0] * shape[1] * shape[2] * dtype.itemsize, shape)
     placed = bool(header["sform_code"] > 0 or header["qform_code"] > 0)
-    return Volume(path, grid, proxy.dtype, int(proxy.offset), float(proxy.slope), float(proxy.inter), placed)
-
-
-def _is_invertible(affine: DoubleArray) -> bool:
-    """Whether voxels have edges from 0.1 micrometre to 100 m that span a volume, within 1000 km."""
-    if not np.all(np.abs(affine) < 1e9):
-        return False
-    edges = np.linalg.norm(affine[:3, :3], axis=0)
-    if edges.min() < 1e-4 or edges.max() > 1e5:
-        return False
-    return bool(abs(np.linalg.det(affine[:3, :3] / edges)) > 1e-4)
-
-
-def _check_size(volume: Volume) -> None:
-    claimed = volume.offset + volume.grid.shape[0] * volume.grid.shape[1] * volume.grid.shape[2] * (
-        volume.dtype.itemsize
-    )
-    size = volume.path.stat().st_size
-    if claimed > size * (_MAX_RATIO if volume.path.suffix.lower() == ".gz" else 1):
-        raise InputError(
-            f"the file must hold the {claimed} bytes its header claims for shape {volume.grid.shape}, "
-            f"but it is truncated or wrong: {size} bytes."
-        )
+    slope, intercept = nifti.scaling_of(header)
+    return Volume(path, Grid(shape, nifti.affine_of(header)), dtype, offset, slope, intercept, placed)
 
 
 def slabs(volume: Volume) -> Iterator[tuple[int, npt.NDArray[Any]]]:
@@ -151,7 +86,7 @@ def slabs(volume: Volume) -> Iterator[tuple[int, npt.NDArray[Any]]]:
     while True:
         try:
             part = next(parts, None)
-        except _BROKEN as error:
+        except nifti.BROKEN as error:
             raise InputError(
                 f"the volume must be readable to its end, but it is truncated or damaged: {error}"
             ) from error
@@ -169,7 +104,7 @@ def _parts(volume: Volume) -> Iterator[tuple[int, npt.NDArray[Any]]]:
     nx, ny, nz = volume.grid.shape
     plane = nx * ny * volume.dtype.itemsize
     step = max(1, _SLAB_BYTES // plane)
-    with _open(volume.path) as file:
+    with nifti.open_inflated(volume.path) as file:
         file.seek(volume.offset)
         for start in range(0, nz, step):
             count = min(step, nz - start)
@@ -181,12 +116,6 @@ def _parts(volume: Volume) -> Iterator[tuple[int, npt.NDArray[Any]]]:
             yield start, np.frombuffer(raw, dtype=volume.dtype).reshape((nx, ny, count), order="F")
         # Reading past the end makes gzip compare its checksum.
         file.read(1)
-
-
-def _open(path: Path) -> IO[bytes]:
-    """The file's content, inflated by ISA-L, which is several times as fast as zlib and checks as much."""
-    file: IO[bytes] = _IGZIP.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
-    return file
 
 
 def _is_always_finite(volume: Volume) -> bool:

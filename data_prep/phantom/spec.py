@@ -26,6 +26,7 @@ CARRIERS: Final = {
 }
 """The sequences that show a field, by kind; anatomy is nearly flat in them inside the tumour."""
 
+MAX_PARTICIPANTS: Final = 10_000
 MAX_PER_PARTICIPANT: Final = 8
 MIN_SIZE: Final = 24
 MAX_SIZE: Final = 256
@@ -63,7 +64,7 @@ class PhantomSpec:
     """One phantom cohort; the same spec always gives the same bytes.
 
     Attributes:
-        participants: Number of participants, at least 2.
+        participants: Number of participants, 2 to 10,000.
         biopsies: Number of biopsies in total, 1 to 8 each.
         signal: A name of `SIGNALS`.
         kind: A name of `KINDS`.
@@ -100,7 +101,10 @@ class PhantomSpec:
     def _check_numbers(self, problems: Problems) -> None:
         low, high = self.participants, MAX_PER_PARTICIPANT * self.participants
         laws = {
-            "participants": (self.participants >= 2, "must be at least 2"),
+            "participants": (
+                2 <= self.participants <= MAX_PARTICIPANTS,
+                f"must lie between 2 and {MAX_PARTICIPANTS}",
+            ),
             "biopsies": (
                 low <= self.biopsies <= high,
                 f"must lie between {low} and {high} (1 to {MAX_PER_PARTICIPANT} for each participant)",

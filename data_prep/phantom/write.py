@@ -98,18 +98,20 @@ def new_folder(out: Path) -> Iterator[Folder]:
     Raises:
         InputError: Something is there already, or nothing can be written there.
     """
-    _refuse_taken(out)
-    whole = out.resolve()
-    partial = whole.with_name(f".{whole.name}.{uuid4().hex}.partial")
+    partial = None
     try:
+        _refuse_taken(out)
+        whole = out.resolve()
+        partial = whole.with_name(f".{whole.name[:100]}.{uuid4().hex}.partial")
         whole.parent.mkdir(parents=True, exist_ok=True)
         partial.mkdir()
         yield Folder(partial)
         partial.replace(whole)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the latter from links that go in a circle
         raise InputError(f"{out}: cannot be written ({error}). Choose another place.") from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _refuse_taken(out: Path) -> None:

@@ -1,4 +1,9 @@
+import errno
+import fcntl
 import os
+import signal
+import subprocess
+import sys
 
 import nibabel as nib
 import numpy as np
@@ -96,3 +101,45 @@ def test_a_cache_that_cannot_be_written_is_a_problem(cohort_folder, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="the cache must be writable"):
         load_patches(read_cohort(cohort_folder), REQUEST, tmp_path / "file" / "cache")
+
+
+@pytest.mark.parametrize("size", [0, 64, 200, 3000])
+def test_a_full_disk_is_named_and_leaves_nothing(cohort_folder, tmp_path, files_end_at, size):
+    cohort = read_cohort(cohort_folder)
+    files_end_at(size)
+    with pytest.raises(OSError, match="File too large") as caught:
+        load_patches(cohort, REQUEST, tmp_path / "cache")
+    files_end_at(None)
+    assert caught.value.errno == errno.EFBIG
+    assert caught.value.filename.startswith(str(tmp_path / "cache"))
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from data_prep import cache
+from data_prep.cohort import read_cohort
+from data_prep.patches import PatchRequest
+cache.np.lib.format.write_array = lambda *_, **__: os.kill(os.getpid(), 9)
+cache.load_patches(read_cohort(Path(sys.argv[1])), PatchRequest(("T1", "T2"), 3), Path(sys.argv[2]))
+"""
+
+
+def test_what_a_killed_writer_left_goes_at_the_next_write(cohort_folder, tmp_path):
+    cache = tmp_path / "cache"
+    command = [sys.executable, "-P", "-c", KILLED, str(cohort_folder), str(cache)]
+    assert subprocess.run(command).returncode == -signal.SIGKILL
+    assert [path.name[:5] for path in cache.iterdir()] == [".new-"]
+    load_patches(read_cohort(cohort_folder), REQUEST, cache)
+    assert [path.name for path in cache.iterdir()] == [cache_key(read_cohort(cohort_folder), REQUEST)]
+
+
+def test_what_a_living_writer_has_begun_stays(cohort_folder, tmp_path):
+    begun = tmp_path / "cache" / ".new-of-another"
+    begun.mkdir(parents=True)
+    descriptor = os.open(begun, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    load_patches(read_cohort(cohort_folder), REQUEST, tmp_path / "cache")
+    assert begun.is_dir()
+    os.close(descriptor)

@@ -38,7 +38,7 @@ def test_a_cohort_is_read_in_the_order_of_its_table(cohort_folder):
 
 
 def test_a_sound_cohort_is_read_without_opening_an_image(cohort_folder, monkeypatch):
-    monkeypatch.setattr(nib, "load", lambda path: pytest.fail(f"opened {path}"))
+    monkeypatch.setattr("data_prep.survey.open_volume", lambda path: pytest.fail(f"opened {path}"))
     assert len(read_cohort(cohort_folder).biopsies) == 8
 
 

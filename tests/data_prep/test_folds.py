@@ -174,7 +174,7 @@ def test_an_absent_fold_table_is_a_problem(tmp_path):
     [
         (46, 1, 0, "validation.folds: 46 folds need as many participants, but got 45"),
         (1, 1, 0, "validation.folds: at least 2"),
-        (5, 0, 0, "validation.repeats: at least 1"),
+        (5, 0, 0, "validation.repeats: 1 to 1000 are possible"),
         (5, 1, -1, "validation.seed: must not be negative"),
     ],
 )

@@ -39,3 +39,20 @@ def test_an_input_error_is_a_value_error_of_one_or_many_lines():
 def test_the_nearest_name_is_suggested_and_all_are_listed():
     assert nearest("bipsies", ["images", "biopsies"]) == "did you mean 'biopsies'? Known: biopsies, images"
     assert nearest("zzz", ["images", "biopsies"]) == "Known: biopsies, images"
+
+
+def test_what_a_file_holds_cannot_reach_the_terminal_as_a_command():
+    text = "row 2: got 'a\x1b[2J\u202eb\u2028c\x85d\x00\ud800'"
+    assert InputError(text).problems == (r"row 2: got 'a\x1b[2J\u202eb c d\x00\ud800'",)
+
+
+def test_a_long_line_keeps_its_ends():
+    (line,) = InputError("place: " + "x" * 10**6 + " the end").problems
+    assert len(line) < 1600
+    assert line.startswith("place: xxx")
+    assert line.endswith("xxx the end")
+
+
+def test_of_many_names_some_are_listed():
+    hint = nearest("gene77777", (f"gene{number:05d}" for number in range(10**5)))
+    assert hint.endswith("gene00059 and 99940 others")

@@ -110,12 +110,12 @@ def test_a_damaged_header_is_read_or_refused_but_never_crashes(tmp_path_factory,
 
 def test_a_header_that_claims_absurdly_many_voxels_is_refused_before_allocation(tmp_path):
     header = nib.Nifti1Header()
-    header.set_data_shape((30000, 30000, 30000))
+    header.set_data_shape((1000, 1000, 1000))
     header.set_data_dtype(np.float64)
     header["magic"], header["vox_offset"] = b"n+1", 352
     with gzip.open(tmp_path / "v.nii.gz", "wb") as file:
         file.write(header.binaryblock + bytes(2000))
-    with pytest.raises(InputError, match=r"must hold the 216000000000352 bytes its header claims"):
+    with pytest.raises(InputError, match=r"must hold the 8000000352 bytes its header claims"):
         open_volume(tmp_path / "v.nii.gz")
 
 
@@ -183,8 +183,9 @@ def test_nifti_2_is_read_and_a_pair_of_files_refused(tmp_path):
     nib.save(nib.Nifti2Image(NOISE, np.eye(4)), tmp_path / "v.nii.gz")
     assert np.array_equal(read_volume(open_volume(tmp_path / "v.nii.gz")), NOISE)
     nib.save(nib.Nifti1Pair(NOISE, np.eye(4)), tmp_path / "v.img")
-    with pytest.raises(InputError, match="a NIfTI file is needed, but got Nifti1Pair"):
-        open_volume(tmp_path / "v.img")
+    (tmp_path / "v.hdr").rename(tmp_path / "v.nii")
+    with pytest.raises(InputError, match=r"header and voxels in one, but its magic is b'ni1', not b'n\+1'"):
+        open_volume(tmp_path / "v.nii")
 
 
 def test_integers_that_overflow_when_they_are_scaled_are_counted(tmp_path):

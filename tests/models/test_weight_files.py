@@ -1,7 +1,11 @@
+import zipfile
+
 import h5py
 import keras
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.errors import ModelError
 from models.weight_files import read_weights
@@ -85,3 +89,84 @@ def test_what_is_no_weights_file_is_refused_in_one_line(tmp_path):
     ]:
         with pytest.raises(ModelError, match=message):
             read_weights(tmp_path / name)
+
+
+@pytest.fixture
+def secret(tmp_path):
+    """Numbers that are none of a model's business, as HDF5 and as bytes."""
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["numbers"] = np.arange(4, dtype=np.float32)
+    np.arange(4, dtype=np.float32).tofile(tmp_path / "secret.bin")
+    return tmp_path
+
+
+def _soft(group, folder):
+    group["0"] = h5py.SoftLink("/elsewhere")
+
+
+def _external_link(group, folder):
+    group["0"] = h5py.ExternalLink(str(folder / "secret.h5"), "/numbers")
+
+
+def _external_storage(group, folder):
+    group.create_dataset("0", (4,), np.float32, external=[(str(folder / "secret.bin"), 0, 16)])
+
+
+def _virtual(group, folder):
+    layout = h5py.VirtualLayout((4,), np.float32)
+    layout[:] = h5py.VirtualSource(folder / "secret.h5", "numbers", (4,))
+    group.create_virtual_dataset("0", layout)
+
+
+@pytest.mark.parametrize("put", [_soft, _external_link, _external_storage, _virtual])
+def test_weights_in_other_files_are_not_read(put, secret):
+    with h5py.File(secret / "a.weights.h5", "w") as file:
+        layer = file.create_group("layers/dense/vars")
+        layer.attrs["name"] = "dense"
+        put(layer, secret)
+    with pytest.raises(ModelError, match=r"'0' (is a link|lies in another file), and only"):
+        read_weights(secret / "a.weights.h5")
+
+
+def test_a_link_among_the_names_of_an_old_file_is_not_followed(secret):
+    with h5py.File(secret / "a.h5", "w") as file:
+        layer = file.create_group("model_weights/dense")
+        layer["out"] = h5py.ExternalLink(str(secret / "secret.h5"), "/")
+        layer.attrs["weight_names"] = [b"out/numbers"]
+    with pytest.raises(ModelError, match="'out/numbers' is a link"):
+        read_weights(secret / "a.h5")
+
+
+def test_weights_that_claim_a_terabyte_are_refused(tmp_path):
+    with h5py.File(tmp_path / "a.weights.h5", "w") as file:
+        layer = file.create_group("layers/dense/vars")
+        layer.attrs["name"] = "dense"
+        layer.create_dataset("0", (2**38,), np.float32, chunks=(2**20,))
+    with pytest.raises(ModelError, match="claims 1099511627776 bytes, more than 100 times its size"):
+        read_weights(tmp_path / "a.weights.h5")
+
+
+def test_an_archive_that_bursts_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.weights.h5", bytes(2**24))
+    with pytest.raises(ModelError, match="claims 16777216 bytes, more than 100 times its size"):
+        read_weights(tmp_path / "a.keras")
+
+
+@settings(max_examples=150)
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=20))
+def test_a_damaged_file_is_read_or_refused(tmp_path_factory, changes):
+    path = tmp_path_factory.mktemp("damaged") / "a.weights.h5"
+    with h5py.File(path, "w") as file:
+        layer = file.create_group("layers/dense/vars")
+        layer.attrs["name"] = "dense"
+        layer["0"] = np.ones((3, 2), np.float32)
+    content = bytearray(path.read_bytes())
+    for place, value in changes:
+        content[int(place * len(content))] = value
+    path.write_bytes(content)
+    try:
+        found = str(read_weights(path))
+    except ModelError as error:
+        found = str(error)
+    assert found

@@ -1,12 +1,15 @@
-"""What an MLflow server serves and where, as a frozen record."""
+"""What an MLflow server serves, where and to whom, as a frozen record."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-LOOPBACK = ("127.0.0.1", "localhost")
+from mlflow_server.access import LOOPBACK_ONLY, PASSWORD, SECRET_KEY, Access
+from mlflow_server.app import HOSTS
+from mlflow_server.auth_file import AUTH_FILE
 
 # No telemetry, no helper processes for features of language models, and no module of ours or of the
 # standard library shadowed by a file in the working folder.
@@ -17,52 +20,85 @@ SETTINGS = {
     "PYTHONSAFEPATH": "1",
 }
 
+# What a user has set for MLflow could open the server wider than this record says, or move it elsewhere. Only
+# how its stores are reached is theirs.
+_DROPPED = ("MLFLOW_", "_MLFLOW_", "UVICORN_", "FORWARDED_ALLOW_IPS", "PYTHONPATH")
+_SCHEMES, _PORTS = ("http", "https"), ("", ":*")
+_KEPT = ("MLFLOW_S3_", "MLFLOW_HTTP_REQUEST_", "MLFLOW_SQLALCHEMYSTORE_")
+
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """An MLflow tracking server with its UI, for this machine only.
+    """An MLflow tracking server with its UI.
 
     Attributes:
-        backend_uri: Where runs are kept: an SQLAlchemy URI such as `sqlite:////absolute/path.db`.
+        backend_uri: Where runs are kept: an SQLAlchemy URI such as `sqlite:////absolute/path.db`. It may hold
+            a password, so it is part of no text and of no command line.
         artifacts: Folder of artifacts of experiments that name no place of their own.
-        host: Address to listen on; loopback only.
+        access: Where it listens and for whom; by default on loopback, without password.
         port: TCP port; 0 leaves the choice to `mlflow_server.launch.start`.
+        accounts: Folder of MLflow's accounts; needed where the access has credentials.
 
     Raises:
-        ValueError: The host is not loopback or the port is none.
+        ValueError: The port is none, or credentials come without a folder for the accounts.
     """
 
-    backend_uri: str
+    backend_uri: str = field(repr=False)
     artifacts: Path
-    host: str = "127.0.0.1"
+    access: Access = LOOPBACK_ONLY
     port: int = 0
+    accounts: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.host not in LOOPBACK:
-            raise ValueError(
-                f"host: the server has no passwords, so it must listen on loopback ({', '.join(LOOPBACK)}),"
-                f" but got {self.host!r}. From elsewhere, reach it through an SSH tunnel."
-            )
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port: 0 <= port <= 65535 must hold, but got {self.port}")
+        if self.access.credentials is not None and self.accounts is None:
+            raise ValueError("accounts: a password needs a folder for the accounts, but got none")
 
     @property
     def url(self) -> str:
-        """Its address."""
-        return f"http://{self.host}:{self.port}"
+        """Its address, as people are given it."""
+        return self.access.url(self.port)
+
+    @property
+    def app_name(self) -> str:
+        """The application that MLflow is to serve, an entry point of ours."""
+        return "radsearch" if self.access.credentials is None else "radsearch-auth"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no message may quote."""
+        given = self.access.credentials
+        own = () if given is None else (given.password, given.secret_key)
+        password = urlsplit(self.backend_uri).password or ""
+        return tuple(secret for secret in (*own, password, unquote(password)) if secret)
 
     def command(self, python: str) -> list[str]:
         """The command line that runs it with one worker under the given interpreter."""
-        hosts = [pattern for host in LOOPBACK for pattern in (host, f"{host}:*")]
+        # MLflow reads "[" in a pattern with "*" as the start of a set.
+        hosts = [pattern for host in self.access.hosts for pattern in (host, host.replace("[", "[[]") + ":*")]
+        # Which port a browser sees depends on tunnels and proxies; our gate compares origins to the letter.
+        others = [host for host in self.access.hosts if host not in LOOPBACK_ONLY.hosts]
+        origins = [f"{scheme}://{host}{port}" for host in others for scheme in _SCHEMES for port in _PORTS]
         return [
-            *(python, "-P", "-m", "mlflow", "server"),
-            *("--backend-store-uri", self.backend_uri),
+            *(python, "-P", "-m", "mlflow", "server", "--app-name", self.app_name),
             *("--artifacts-destination", self.artifacts.absolute().as_uri()),
-            *("--host", self.host, "--port", str(self.port), "--workers", "1"),
+            *("--host", self.access.host, "--port", str(self.port), "--workers", "1"),
             *("--allowed-hosts", ",".join(hosts)),
+            *(("--cors-allowed-origins", ",".join(origins)) if origins else ()),
+            "--uvicorn-opts=--no-proxy-headers --no-server-header",
         ]
 
     def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
-        """Its environment: the inherited one without PYTHONPATH, plus our settings."""
-        kept = {name: value for name, value in inherited.items() if name != "PYTHONPATH"}
-        return kept | SETTINGS
+        """Its environment: the inherited one without settings of MLflow's server, plus ours."""
+        kept = {
+            name: value
+            for name, value in inherited.items()
+            if name.startswith(_KEPT) or not name.startswith(_DROPPED)
+        }
+        own = {"MLFLOW_BACKEND_STORE_URI": self.backend_uri, HOSTS: ",".join(self.access.hosts)}
+        given = self.access.credentials
+        if given is not None:
+            own |= {PASSWORD: given.password, SECRET_KEY: given.secret_key}
+            own |= {"MLFLOW_AUTH_CONFIG_PATH": str((self.accounts or Path()).absolute() / AUTH_FILE)}
+        return kept | SETTINGS | own

@@ -1,22 +1,21 @@
-"""What optuna-dashboard shows of a trial, and the dashboard itself, readable by this machine alone.
-
-optuna-dashboard has no accounts and no read-only mode: whoever reaches it can delete studies. A layer around
-it refuses every request that does not merely read, and every one under a host name other than this machine's
-own, by which a foreign web page could read along (DNS rebinding).
-"""
+"""What optuna-dashboard shows of a trial, and the dashboard itself."""
 
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 import optuna_dashboard
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
 
+from data_prep.files import whole_file
+from mlflow_server.access import LOOPBACK_ONLY, Access
 from search.links import run_url
+from search.read_only import ReadOnly, answer
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial, Trial
 
-FORBIDDEN = "403 Forbidden"
-READING = ("GET", "HEAD", "OPTIONS")
-LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 # The names that a study file allows, none of which leads out of a folder.
 RUN_PATH = re.compile(r"/mlflow/([A-Za-z0-9][A-Za-z0-9._-]*)/([0-9]{1,9})")
 
@@ -35,10 +31,19 @@ RUN_PATH = re.compile(r"/mlflow/([A-Za-z0-9][A-Za-z0-9._-]*)/([0-9]{1,9})")
 FindRun: TypeAlias = Callable[[str, int], tuple[str, str] | None]
 
 
+class WholeFileStore(FileSystemArtifactStore):
+    """Optuna's store in a folder, but that a file is there whole or not at all."""
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        """Keep what can be read from `content_body` under a name, in place of what was there."""
+        with whole_file(self._get_filepath(artifact_id)) as draft, draft.open("wb") as stream:
+            shutil.copyfileobj(content_body, stream)
+
+
 def artifact_store(folder: Path) -> FileSystemArtifactStore:
     """The store of the dashboard's pictures; its folder is made."""
     folder.mkdir(parents=True, exist_ok=True)
-    return FileSystemArtifactStore(folder)
+    return WholeFileStore(folder)
 
 
 def attach_pictures(
@@ -97,27 +102,6 @@ def save_trial_note(study: Study, trial: Trial | FrozenTrial, text: str) -> None
     optuna_dashboard.save_note(target, text)
 
 
-class ReadOnly:
-    """Lets reading requests to a loopback name through to `app` and answers any other with 403 and one line.
-
-    Args:
-        app: The application behind it.
-    """
-
-    def __init__(self, app: WSGIApplication) -> None:
-        self._app = app
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
-        host = environ.get("HTTP_HOST", "")
-        method = environ["REQUEST_METHOD"]
-        if not LOOPBACK.fullmatch(host):
-            return answer(start_response, FORBIDDEN, "This dashboard answers to localhost only.")
-        if method not in READING:
-            return answer(start_response, FORBIDDEN, f"This dashboard is read-only: {method} is refused.")
-        return self._app(environ, start_response)
-
-
 class RunRedirect:
     """Sends /mlflow/STUDY/TRIAL, the link of a note, to that trial's run and passes everything else on.
 
@@ -144,15 +128,13 @@ class RunRedirect:
         return []
 
 
-def answer(start_response: StartResponse, status: str, line: str) -> list[bytes]:
-    """Answer with one line of plain text."""
-    body = f"{line}\n".encode()
-    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
-    start_response(status, headers)
-    return [body]
-
-
-def make_app(storage: BaseStorage, artifact_folder: Path, mlflow_url: str, find_run: FindRun) -> ReadOnly:
+def make_app(
+    storage: BaseStorage,
+    artifact_folder: Path,
+    mlflow_url: str,
+    find_run: FindRun,
+    access: Access = LOOPBACK_ONLY,
+) -> ReadOnly:
     """The dashboard over one storage, read-only, its notes' links leading to runs in MLflow.
 
     Args:
@@ -160,6 +142,7 @@ def make_app(storage: BaseStorage, artifact_folder: Path, mlflow_url: str, find_
         artifact_folder: The pictures.
         mlflow_url: Address of the MLflow UI.
         find_run: From a study's name and a trial's key to experiment id and run id.
+        access: The host names that it answers to, and the account that it asks for.
     """
     dashboard = optuna_dashboard.wsgi(storage, artifact_store=artifact_store(artifact_folder))
-    return ReadOnly(RunRedirect(dashboard, mlflow_url, find_run))
+    return ReadOnly(RunRedirect(dashboard, mlflow_url, find_run), access)

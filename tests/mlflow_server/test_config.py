@@ -1,8 +1,14 @@
 from pathlib import Path
 
 import pytest
+from mlflow.server.security_utils import is_allowed_host_header, should_block_cors_request
 
+from mlflow_server.access import PASSWORD, SECRET_KEY, read_access
 from mlflow_server.config import ServerConfig
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound here
+URI = "postgresql://anna:p%40ss-of-anna@db/mlflow"
+SECRETS = {PASSWORD: "correct horse battery", SECRET_KEY: "0123456789abcdef"}
 
 
 @pytest.fixture
@@ -10,35 +16,94 @@ def config():
     return ServerConfig("sqlite:////home/a/mlflow.db", Path("/home/a/mlartifacts"), port=5000)
 
 
+@pytest.fixture
+def open_config():
+    access = read_access(EVERYWHERE, "lab.example,2001:db8::2", SECRETS)
+    return ServerConfig(URI, Path("/home/a/mlartifacts"), access, 5000, Path("/home/a/accounts"))
+
+
 def option(command, name):
     return command[command.index(name) + 1]
 
 
-def test_the_command_serves_store_and_artifacts_with_one_worker(config):
+def test_the_command_serves_our_application_and_artifacts_with_one_worker(config):
     command = config.command("/venv/bin/python")
     assert command[:5] == ["/venv/bin/python", "-P", "-m", "mlflow", "server"]
-    assert option(command, "--backend-store-uri") == "sqlite:////home/a/mlflow.db"
+    assert option(command, "--app-name") == "radsearch"
     assert option(command, "--artifacts-destination") == "file:///home/a/mlartifacts"
     assert (option(command, "--host"), option(command, "--port")) == ("127.0.0.1", "5000")
     assert option(command, "--workers") == "1"
+    assert "--cors-allowed-origins" not in command
 
 
-def test_only_requests_to_loopback_names_are_answered(config):
-    hosts = option(config.command("python"), "--allowed-hosts").split(",")
-    assert hosts == ["127.0.0.1", "127.0.0.1:*", "localhost", "localhost:*"]
+def test_with_a_password_the_application_with_accounts_is_served(open_config):
+    command = open_config.command("python")
+    assert option(command, "--app-name") == "radsearch-auth"
+    assert option(command, "--host") == EVERYWHERE
+    assert open_config.environment({})["MLFLOW_AUTH_CONFIG_PATH"] == "/home/a/accounts/basic_auth.ini"
 
 
-def test_the_environment_is_inherited_without_telemetry_and_without_pythonpath(config):
-    environment = config.environment({"HOME": "/home/a", "PYTHONPATH": "/home/a/scripts"})
-    assert environment["HOME"] == "/home/a"
-    assert "PYTHONPATH" not in environment
+def test_mlflow_itself_answers_to_the_allowed_names_only(open_config):
+    hosts = option(open_config.command("python"), "--allowed-hosts").split(",")
+    for name in ("lab.example", "localhost", "127.0.0.1", "[::1]", "[2001:db8::2]"):
+        assert is_allowed_host_header(hosts, name)
+        assert is_allowed_host_header(hosts, f"{name}:5000")
+    assert not any(
+        is_allowed_host_header(hosts, name) for name in (EVERYWHERE, "evil.example", ":", "", "10.0.0.7")
+    )
+
+
+def test_mlflow_itself_takes_writes_from_pages_of_the_allowed_names_only(open_config):
+    origins = option(open_config.command("python"), "--cors-allowed-origins").split(",")
+    for origin in ("http://lab.example:5000", "https://lab.example", "https://lab.example:8443"):
+        assert not should_block_cors_request(origin, "POST", origins)
+    for origin in ("http://evil.example", "http://lab.example.evil:80", "null"):
+        assert should_block_cors_request(origin, "POST", origins)
+
+
+def test_no_secret_is_part_of_the_command_line_or_of_a_text(open_config):
+    text = f"{open_config} {open_config!r} {open_config.command('python')} {open_config.url}"
+    assert not any(secret in text for secret in (*SECRETS.values(), "p%40ss-of-anna"))
+    assert set(open_config.secrets) == {*SECRETS.values(), "p%40ss-of-anna", "p@ss-of-anna"}
+    environment = open_config.environment({})
+    assert {name: environment[name] for name in SECRETS} == SECRETS
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == URI
+
+
+def test_the_environment_is_inherited_without_what_would_open_or_move_the_server(config):
+    inherited = {
+        "HOME": "/home/a",
+        "AWS_PROFILE": "lab",
+        "MLFLOW_S3_ENDPOINT_URL": "https://s3.lab",
+        "PYTHONPATH": "/home/a/scripts",
+        "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true",
+        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "*",
+        "MLFLOW_STATIC_PREFIX": "/mlflow",
+        "MLFLOW_UVICORN_OPTS": "--host 0.0.0.0",
+        "MLFLOW_ENABLE_REMOTE_ASSISTANT": "true",
+        "_MLFLOW_AUTH_ADMIN_BOOTSTRAPPED": "true",
+        "FORWARDED_ALLOW_IPS": "*",
+        **SECRETS,
+    }
+    environment = config.environment(inherited)
+    assert set(environment) == {
+        "HOME",
+        "AWS_PROFILE",
+        "MLFLOW_S3_ENDPOINT_URL",
+        "MLFLOW_DISABLE_TELEMETRY",
+        "DO_NOT_TRACK",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION",
+        "PYTHONSAFEPATH",
+        "MLFLOW_BACKEND_STORE_URI",
+        "RADSEARCH_UI_HOSTS",
+    }
     assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
-@pytest.mark.parametrize("host", ["10.0.0.1", "192.168.1.5", "mlflow.example", ""])
-def test_another_host_than_loopback_is_refused(host):
-    with pytest.raises(ValueError, match=r"must listen on loopback \(127.0.0.1, localhost\), but got"):
-        ServerConfig("sqlite:////home/a/mlflow.db", Path("/home/a"), host=host)
+def test_a_password_without_a_place_for_the_accounts_is_refused():
+    access = read_access("127.0.0.1", "", SECRETS)
+    with pytest.raises(ValueError, match="accounts: a password needs a folder"):
+        ServerConfig("sqlite:////home/a/mlflow.db", Path("/home/a"), access)
 
 
 @pytest.mark.parametrize("port", [-1, 65536])

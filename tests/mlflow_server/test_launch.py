@@ -22,7 +22,7 @@ def server(folder):
 
 
 def status(server, path, host="localhost"):
-    connection = HTTPConnection(server.config.host, server.config.port, timeout=30)
+    connection = HTTPConnection(server.config.access.host, server.config.port, timeout=30)
     connection.request("GET", path, headers={"Host": host})
     answer = connection.getresponse().status
     connection.close()
@@ -48,8 +48,16 @@ def test_a_taken_port_is_replaced_and_a_free_one_kept(server):
     assert free_port(port) == port
 
 
+def test_an_address_of_another_machine_is_told():
+    with pytest.raises(ServerError, match=r"192\.0\.2\.1 is no address of this machine"):
+        free_port(host="192.0.2.1")
+
+
 def test_a_stopped_server_is_gone_and_stopping_again_is_harmless(server, is_gone):
+    server.check()
     server.stop()
+    with pytest.raises(ServerError, match="the MLflow server ended"):
+        server.check()
     with pytest.raises(ConnectionRefusedError, match="refused"):
         status(server, "/health")
     assert is_gone(server._guard.pid)
@@ -64,6 +72,21 @@ def test_a_server_that_ends_at_once_says_why(tmp_path):
     ) as failure:
         start(ServerConfig("no_such_store://a", tmp_path / "mlartifacts"), log)
     assert str(log) in str(failure.value)
+
+
+def test_what_a_server_said_is_quoted_without_the_password(tmp_path, monkeypatch):
+    says = "import os; raise SystemExit('no access to ' + os.environ['MLFLOW_BACKEND_STORE_URI'])"
+    monkeypatch.setattr(ServerConfig, "command", lambda self, python: [python, "-c", says])
+    config = ServerConfig("postgresql://anna:secret%21@db/a", tmp_path / "mlartifacts")
+    with pytest.raises(ServerError, match=r"ended: no access to postgresql://anna:\*\*\*@db/a \(see"):
+        start(config, tmp_path / "mlflow.log")
+
+
+def test_an_installation_without_our_application_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("mlflow_server.launch.entry_points", lambda **_: ())
+    with pytest.raises(ServerError, match="bring it up to date with make install"):
+        start(ServerConfig("sqlite:////a.db", tmp_path / "a"), tmp_path / "mlflow.log")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_taken_port_is_told_before_anything_is_started(tmp_path):

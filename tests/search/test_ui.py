@@ -10,7 +10,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from mlflow_server.launch import free_port
+from mlflow_server.access import Access, Credentials
+from mlflow_server.launch import ServerError, free_port
 from search import ui
 from search.home import Home
 from search.publishing import trial_key
@@ -96,6 +97,18 @@ def test_the_server_listens_on_loopback_only(running):
     assert running(hello).server_address[0] == "127.0.0.1"
 
 
+def test_the_server_listens_on_loopback_of_ipv6_where_told(log):
+    try:
+        server = DashboardServer(hello, 0, log, "::1")
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    server.start()
+    with socket.create_connection(("::1", server.server_port), timeout=20) as connection:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert b"hello" in connection.makefile("rb").read()
+    server.stop()
+
+
 def test_a_slow_request_does_not_hold_up_another(running):
     released = threading.Event()
 
@@ -132,6 +145,36 @@ def test_a_remote_tracking_server_is_named_without_its_password_and_none_is_star
         "MLflow UI: http://mlflow.lab:5000/#/experiments?workflowType=machine_learning",
         "Ctrl-C stops the dashboard.",
     ]
+
+
+def test_with_a_password_the_account_and_the_lack_of_encryption_are_told(home):
+    stop, lines = threading.Event(), []
+    stop.set()
+    access = Access("0.0.0.0", ("lab.example",), Credentials("correct horse", "0123456789abcdef"))  # noqa: S104
+    serve(**home, access=access, announce=lines.append, stop=stop)
+    assert lines[0] == f"optuna-dashboard: http://lab.example:{home['dashboard_port']}/dashboard (read-only)"
+    assert lines[2] == "Log in as admin with the password of MLFLOW_AUTH_ADMIN_PASSWORD."
+    assert lines[3].startswith("There is no encryption: ")
+    assert not any("correct horse" in line for line in lines)
+
+
+def test_when_mlflow_ends_the_dashboard_ends_too_and_says_why(home, monkeypatch):
+    class Server:
+        url = "http://127.0.0.1:5000"
+        stopped = False
+
+        def check(self):
+            raise ServerError("the MLflow server ended")
+
+        def stop(self):
+            self.stopped = True
+
+    server = Server()
+    monkeypatch.setattr(ui, "start", lambda *_: server)
+    with pytest.raises(ServerError, match="the MLflow server ended"):
+        serve(**home | {"mlflow_uri": "sqlite:////a.db"}, announce=lambda _: None)
+    assert server.stopped
+    assert closed(home["dashboard_port"])
 
 
 def test_ctrl_c_stops_the_dashboard_and_is_passed_on(home):

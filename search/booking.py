@@ -20,15 +20,17 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from search.domains import Value
-from search.endings import decide
+from search.endings import UNBOUNDED, decide
+from search.feasible import logical_name
 from search.owner import Owner
 from search.records import FoldResult
+from search.versions import software_versions
 
 # System attributes, as optuna-dashboard prints user attributes whole, on one line each.
-FOLD, SETTINGS = "radsearch:fold:", "radsearch:settings"
+FOLD, SETTINGS, VERSIONS = "radsearch:fold:", "radsearch:settings", "radsearch:versions"
 UNBOOKED_SECONDS = 60  # a trial without an owner for so long lost its process before it was booked
 KEPT = (FOLD, SETTINGS, "fixed_params")
-OWN_ATTRIBUTES = ("owner", "fate", "error")  # of one process' attempt; a copy starts without them
+OWN_ATTRIBUTES = ("owner", "fate", "error", "ending")  # of one process' attempt; a copy starts without them
 
 
 def finished_folds(trial: FrozenTrial) -> dict[int, FoldResult]:
@@ -53,10 +55,21 @@ def booked_settings(trial: FrozenTrial) -> dict[str, Value] | None:
     return json.loads(text) if text else None
 
 
+def book_versions(trial: optuna.Trial) -> None:
+    """Keep which software runs the trial; a copy, which may run elsewhere or later, books its own."""
+    trial.storage.set_trial_system_attr(trial._trial_id, VERSIONS, json.dumps(software_versions()))
+
+
+def booked_versions(trial: FrozenTrial) -> dict[str, str] | None:
+    """The software that ran the trial, by package; None for a trial older than the record of it."""
+    text = trial.system_attrs.get(VERSIONS)
+    return json.loads(text) if text else None
+
+
 def settings_of(trial: FrozenTrial) -> dict[str, Value]:
     """Every parameter in force; of a trial that waits, those that are fixed already."""
     booked = booked_settings(trial)
-    return dict(trial.params) if booked is None else booked
+    return {logical_name(name): value for name, value in trial.params.items()} if booked is None else booked
 
 
 def key_of(trial: FrozenTrial | optuna.Trial) -> int:
@@ -92,25 +105,35 @@ def place_in_line(trials: Sequence[FrozenTrial], number: int | None = None) -> i
     return sum("retry_of" not in trial.user_attrs for trial in trials if trial.number < number)
 
 
-def requeue(study: optuna.Study, trial: FrozenTrial, cause: str) -> None:
+def requeue(study: optuna.Study, trial: FrozenTrial, cause: str, lock: Path) -> None:
     """Fail a trial and put a copy in its place, unless it was retried too often.
 
-    The intention is written first and the copy made last: whoever dies in between leaves a trial that `mend`
-    completes.
+    Args:
+        study: The study.
+        trial: The trial, running.
+        cause: How it ended, a key of `search.endings.ENDINGS`.
+        lock: The home's lock of whoever makes copies, so that two never make one each.
     """
-    retries = int(trial.user_attrs.get("retries", 0))
+    with exclusive(lock):
+        _requeue(study, trial, cause)
+
+
+def _requeue(study: optuna.Study, trial: FrozenTrial, cause: str) -> None:
+    """The intention is written first and the copy made last: who dies between leaves a trial for `_mend`."""
+    ending = decide(cause, int(trial.user_attrs.get("retries", 0)))
     storage = study._storage
     try:
+        storage.set_trial_user_attr(trial._trial_id, "ending", cause)
         storage.set_trial_user_attr(trial._trial_id, "error", cause)
-        if decide(cause, retries).retry:
+        if ending.retry:
             storage.set_trial_user_attr(trial._trial_id, "fate", "requeue")
         storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
     except UpdateFinishedTrialError:
         return  # somebody else ended it first
-    mend(study)
+    _mend(study)
 
 
-def mend(study: optuna.Study) -> None:
+def _mend(study: optuna.Study) -> None:
     """Make the copies that are missing: of trials to be requeued which no trial names as its origin."""
     trials = study.get_trials(deepcopy=False)
     origins = {trial.user_attrs.get("retry_of") for trial in trials}
@@ -121,7 +144,7 @@ def mend(study: optuna.Study) -> None:
 
 def _copy(trial: FrozenTrial) -> FrozenTrial:
     kept = {name: value for name, value in trial.user_attrs.items() if name not in OWN_ATTRIBUTES}
-    lost = trial.user_attrs.get("error") != "interrupted"
+    lost = trial.user_attrs.get("error") not in UNBOUNDED
     kept |= {"retry_of": trial.number, "key": key_of(trial), "retries": int(kept.get("retries", 0)) + lost}
     return optuna.create_trial(
         state=TrialState.WAITING,
@@ -141,14 +164,15 @@ def reap(study: optuna.Study, lock: Path) -> list[int]:
         lock: A file that keeps two reapers of one home apart.
     """
     with exclusive(lock):
-        mend(study)
-        dead = [t for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)) if _is_orphan(t)]
+        _mend(study)
+        dead = [t for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)) if is_orphan(t)]
         for trial in dead:
-            requeue(study, trial, "owner lost")
+            _requeue(study, trial, "owner lost")
     return [trial.number for trial in dead]
 
 
-def _is_orphan(trial: FrozenTrial) -> bool:
+def is_orphan(trial: FrozenTrial) -> bool:
+    """Whether the process that runs the trial is known to be dead."""
     owner = trial.user_attrs.get("owner")
     if owner is not None:
         return Owner.parse(owner).is_dead

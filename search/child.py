@@ -78,7 +78,7 @@ def _answer(request: Message, workshop: Workshop, study: Study, channel: Channel
         return {"kind": "input", "problems": list(error.problems)}
     except OverTimeError as error:
         return _failure("over time", error)
-    except OutOfMemory as error:
+    except (OutOfMemory, MemoryError) as error:
         return _failure("out of memory", error)
     except ModelError as error:
         return _failure("failed", error)
@@ -115,7 +115,8 @@ def _reporter(channel: Channel, seconds: float | None, epochs: int) -> Callable[
 
 
 def _failure(cause: str, error: Exception) -> Message:
-    return {"kind": "failure", "cause": cause, "message": " ".join(str(error).split())[:2000]}
+    message = " ".join(str(error).split())[:2000] or type(error).__name__
+    return {"kind": "failure", "cause": cause, "message": message}
 
 
 def _die_with(parent: int) -> None:

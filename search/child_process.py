@@ -20,6 +20,7 @@ from search.channel import Channel, ChannelClosedError, Message
 from search.domains import Domain, Value, domain_from
 from search.errors import TrialFailedError
 from search.limits import TrialLimit
+from search.oom import oom_kills
 from search.placement import Placement
 from search.records import FoldResult, TrialConfig
 
@@ -52,6 +53,7 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._folds = 0
+        self._oom_kills = 0
 
     @property
     def pid(self) -> int | None:
@@ -163,6 +165,7 @@ class Child:
         ours, theirs = socket.socketpair()
         self._log.parent.mkdir(parents=True, exist_ok=True)
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        self._oom_kills = oom_kills()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 child_command(theirs.fileno()),
@@ -211,6 +214,9 @@ class Child:
             process.wait(timeout=5)
         code = process.returncode
         self.close()
+        if code == -signal.SIGKILL and oom_kills() > self._oom_kills:
+            text = "the kernel killed the child process, as the machine ran out of memory"
+            return TrialFailedError("out of memory", text)
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         lines = self._log.read_text(errors="replace").strip().splitlines()
         return TrialFailedError("child lost", f"the child process died ({how})", lines[-1] if lines else "")

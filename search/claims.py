@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from search.booking import counts, place_in_line
+from search.hindsight import SlotStudy
 from search.limits import StudyLimit
 from search.sections import SearchSection
 from search.storage import make_sampler
@@ -37,7 +39,8 @@ class Claims:
     def __call__(self, study: optuna.Study) -> optuna.Trial | None:
         """The next trial: one that waits, else a new one; None when enough were handed out or time is short.
 
-        A lost trial's copy is owed even then: it is one of those that were asked for.
+        A lost trial's copy is owed even then: it is one of those that were asked for. A trial that waits for
+        an architecture which a later start added to the study is left to that one.
 
         Several processes on one study may together hand out a trial too many each, as they do not wait for
         each other between counting and asking.
@@ -51,9 +54,18 @@ class Claims:
                 return None
             if self._limit is not None and not self._limit.allows(trials):
                 return None
+            if _is_foreign(study, trials):
+                return None
             seed = trial_seed(self._search.seed, place_in_line(trials))
             study.sampler = make_sampler(self._search, self._slots, seed)
             return study.ask()
+
+
+def _is_foreign(study: optuna.Study, trials: Sequence[FrozenTrial]) -> bool:
+    """Whether the trial that comes next needs what this process does not know."""
+    waiting = (trial for trial in trials if trial.state == TrialState.WAITING)
+    following = min(waiting, key=lambda trial: trial.number, default=None)
+    return following is not None and isinstance(study, SlotStudy) and study.is_foreign(following)
 
 
 def trial_seed(study_seed: int, place: int) -> int:

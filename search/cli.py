@@ -5,28 +5,55 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 PROGRAM = "radsearch"
-EXIT_INPUT, EXIT_CANNOT_GO_ON, EXIT_INTERRUPTED = 1, 3, 130
+EXIT_INPUT, EXIT_CANNOT_GO_ON, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 3, 130, 143
+
+
+class Terminated(BaseException):
+    """SIGTERM, where a command has no other way with it: what it was writing is taken back on the way out."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 done; 1 the input is wrong; 3 the study could not go on; 130 stopped by Ctrl-C.
+        0 done; 1 the input is wrong; 3 the study could not go on; 130 stopped by Ctrl-C, 143 by SIGTERM.
         Wrong usage exits with 2.
     """
     args = build_parser().parse_args(argv)
     try:
-        return _run(args)
+        with _terminable():
+            return _run(args)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except Terminated:
+        return EXIT_TERMINATED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # a closed pager is not an error
         return 0
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Make SIGTERM an exception, as Ctrl-C is one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -46,8 +73,10 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _complain(lines: Sequence[str], code: int) -> int:
+    from data_prep.problems import one_line
+
     for line in lines:
-        sys.stderr.write(" ".join(line.split()) + "\n")
+        sys.stderr.write(one_line(line) + "\n")
     return code
 
 
@@ -79,6 +108,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_list(commands)
     _add_show(commands)
     _add_ui(commands)
+    _add_doctor(commands)
+    _add_replay(commands)
     return parser
 
 
@@ -86,6 +117,13 @@ def _seconds(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"seconds above 0 are needed, but got {text}")
+    return value
+
+
+def _tolerance(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"a number from 0 on is needed, but got {text}")
     return value
 
 
@@ -195,9 +233,57 @@ def _add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     _add_storage(parser)
 
 
+def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "doctor", help="find and mend what a crash left behind, in Optuna, MLflow and the home"
+    )
+    parser.add_argument("study", metavar="STUDY", nargs="?", help="one study (default: all of the home)")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be mended")
+    parser.add_argument(
+        "--lost-host",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="a machine that will not come back: the trials it was running are taken up by others",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    _add_home(parser)
+    _add_storage(parser)
+
+
+def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("replay", help="run one trial again and compare it with what was recorded")
+    parser.add_argument("study", metavar="STUDY", help="the study's name")
+    parser.add_argument("trial", metavar="TRIAL", type=int, help="the trial's number")
+    parser.add_argument("--cohort", metavar="DIR", help="where the cohort is now (default: where it was)")
+    parser.add_argument(
+        "--tolerance",
+        type=_tolerance,
+        default=0.0,
+        metavar="X",
+        help="how far a metric may be from what was recorded (default: 0)",
+    )
+    parser.add_argument("--gpus", metavar="0", help="the GPU to use (default: the first)")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    _add_home(parser)
+    _add_storage(parser)
+
+
 def _add_ui(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "ui", help="optuna-dashboard (read-only) and the MLflow UI, on this machine only"
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address to listen on; any other than this machine's own needs a password (see the README)",
+    )
+    parser.add_argument(
+        "--allowed-hosts",
+        default="",
+        metavar="NAME,...",
+        help="host names under which browsers elsewhere reach it, with --host",
     )
     parser.add_argument(
         "--port", type=_port, default=8080, help="of the dashboard (default: 8080, or a free one)"

@@ -1,7 +1,7 @@
 """The held-out biopsies of a trial on one picture: patch, true label, predicted probability.
 
 Drawn by Pillow: matplotlib takes 2 ms for each of the 120 lines of text, and half a second for the sheet. A
-sheet names biopsies by the captions that the caller gives, never participants.
+sheet names biopsies by the captions that the caller gives.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def heldout_sheet(
             One of NaN is an absent sequence and says so.
         label: 0 or 1, shape (n,).
         probability: Out-of-fold, of label 1, shape (n,).
-        captions: A short name for each biopsy, such as "#12"; no participant.
+        captions: A short name for each biopsy, such as "B012 of P07".
         sequence: The name of the sequence drawn.
         title: Above the grid.
         predicted: 0 or 1 by each fold's own threshold, shape (n,); left out, probability above 0.5.
@@ -142,12 +142,20 @@ def _draw_cell(
 ) -> None:
     """The two lines of text of one biopsy and its patch, or the word that it is absent."""
     for index, (line, ink) in enumerate(zip(lines, (GREY, BLACK), strict=True)):
-        draw.text((corner[0], corner[1] + index * (LINE - 2)), line, ink, _font(TEXT))
+        draw.text((corner[0], corner[1] + index * (LINE - 2)), _fitted(line), ink, _font(TEXT))
     left, top, _, _ = box = patch_box(corner)
     if patch is None:
         draw.text((left + PATCH / 2, top + PATCH / 2), "absent", GREY, _font(TEXT), anchor="mm")
     else:
         sheet.paste(patch, box[:2])
+
+
+def _fitted(line: str) -> str:
+    """The line, or as much of its beginning as the cell is wide."""
+    shown = line
+    while _font(TEXT).getlength(shown) > PITCH[0] - MARGIN // 2 and len(shown) > 1:
+        shown = f"{shown.removesuffix('…')[:-1]}…"
+    return shown
 
 
 def _draw_frame(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], right: bool) -> None:

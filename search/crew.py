@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from data_prep.files import FULL
 from data_prep.problems import InputError
 from search.errors import StudyStoppedError
 from search.progress import Listener
 from search.slot import Slot
+from search.storage import storage_told
 
 TIDY_SECONDS = 30.0
 
@@ -82,7 +84,8 @@ class Crew:
     def _guarded(self, slot: Slot) -> None:
         """The slot's loop; an error that it cannot handle ends all slots, as none could handle it."""
         try:
-            slot.run()
+            with storage_told():
+                slot.run()
         except Exception as error:
             self._errors.append(error)
             self._stop.set()
@@ -103,9 +106,21 @@ class Crew:
                 tidied = now
 
     def _raise(self, error: Exception) -> None:
-        if isinstance(error, InputError):
+        if isinstance(error, InputError | StudyStoppedError):
             raise error
-        with self._log.open("a", encoding="utf-8") as log:
-            log.writelines(traceback.format_exception(error))
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise StudyStoppedError(
+                f"{error.filename or self._log.parent}: {error.strerror}. What is finished is kept: make "
+                "room, and the same command continues"
+            ) from error
         what = " ".join(str(error).split()) or type(error).__name__
-        raise StudyStoppedError(f"a slot could not go on: {what}; see {self._log}") from error
+        raise StudyStoppedError(f"a slot could not go on: {what}{self._logged(error)}") from error
+
+    def _logged(self, error: Exception) -> str:
+        """Write the traceback to the log; where to find it, or nothing where it cannot be written."""
+        try:
+            with self._log.open("a", encoding="utf-8") as log:
+                log.writelines(traceback.format_exception(error))
+        except OSError:
+            return ""
+        return f"; see {self._log}"

@@ -150,9 +150,10 @@ class Courier(threading.Thread):
                         break
                     source.commit(entries[-1].end, len(entries))
                     self._changed.notify_all()
-        except (Outage, OSError) as trouble:
-            self._note_outage(trouble)
-            return False
+        except Outage as outage:
+            return self._note_trouble(f"{self._destination} cannot be reached", outage)
+        except OSError as error:
+            return self._note_trouble(f"{self._folder} cannot be written", error)
         return True
 
     def _deliver(self, entries: Sequence[Entry]) -> None:
@@ -176,15 +177,12 @@ class Courier(threading.Thread):
             reason,
         )
 
-    def _note_outage(self, outage: Exception) -> None:
+    def _note_trouble(self, what: str, error: Exception) -> bool:
         if self._down_since is None and not self._stopped:
             self._down_since = time.monotonic()
-            logger.warning(
-                "%s cannot be reached; what is logged waits in %s and follows later: %s",
-                self._destination,
-                self._folder,
-                outage,
-            )
+            where = f"what is logged waits in {self._folder} and follows later"
+            logger.warning("%s; %s: %s", what, where, " ".join(str(error).split()))
+        return False
 
     def _note_answer(self) -> None:
         self._pause = FIRST_PAUSE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
@@ -19,6 +20,15 @@ _BOUNDED = {
     "resize_to": {"architecture", "stem"},
     "patch_radius": {"architecture", "stem", "resize_to"},
 }
+
+
+def logical_name(name: str) -> str:
+    """The parameter of the space for which Optuna has a name, which may tell its list and a part of it.
+
+    >>> logical_name("patch_radius#2[14+]"), logical_name("mine.width")
+    ('patch_radius', 'mine.width')
+    """
+    return re.sub(r"#\d+$", "", name.partition("[")[0])
 
 
 def bounds(name: str) -> set[str]:

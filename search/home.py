@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
+
+from data_prep.problems import InputError, Problems
+from search.writable import check_space, file_problem, folder_problem
 
 DEFAULT_HOME = "radsearch-home"
 
@@ -35,6 +42,21 @@ class StudyFolder:
         """One log a slot, with what TensorFlow prints."""
         return self.root / "logs"
 
+    @property
+    def reaper_lock(self) -> Path:
+        """Held by whoever fails trials of dead processes and makes their copies."""
+        return self.root / "reaper.lock"
+
+    @property
+    def pseudonyms(self) -> Path:
+        """Which participant and biopsy each pseudonym stands for; it stays on this machine."""
+        return self.root / "pseudonyms.tsv"
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders that a run writes to."""
+        return self.root, self.spool, self.logs, self.root / "trials"
+
     def trial(self, key: int) -> Path:
         """The folder of one trial's pictures and tables."""
         return self.root / "trials" / f"{key:05d}"
@@ -48,9 +70,53 @@ class Home:
 
     @classmethod
     def at(cls, folder: str | Path | None = None) -> Home:
-        """The home at `folder`, else at RADSEARCH_HOME, else ./radsearch-home."""
-        chosen = folder or os.environ.get("RADSEARCH_HOME") or DEFAULT_HOME
-        return cls(Path(chosen).expanduser().absolute())
+        """The home at `folder`, else at RADSEARCH_HOME, else ./radsearch-home.
+
+        Raises:
+            InputError: Its path cannot be shown, or not be passed on to MLflow.
+        """
+        chosen = Path(folder or os.environ.get("RADSEARCH_HOME") or DEFAULT_HOME)
+        with suppress(RuntimeError):  # no user of that name: then it is a folder called so
+            chosen = chosen.expanduser()
+        path = str(chosen.absolute())
+        # MLflow's address of a database ends at a question mark, and has %20 for a blank.
+        if "?" in path or unquote(path) != path or not _is_text(path):
+            shown = path.encode(errors="replace").decode()
+            raise InputError(
+                f"--home: its path must be UTF-8 without '?' and '%' with two digits, but got {shown!r}"
+            )
+        _check_folder(path)
+        return cls(Path(path))
+
+    def check_writable(self, study: str | None = None) -> None:
+        """Refuse a home that cannot be written, before anything is; what it tries leaves nothing behind.
+
+        Args:
+            study: Look at the folder of this study; None for those of all.
+
+        Raises:
+            InputError: What cannot be written and why, a line each.
+            StudyStoppedError: There is no space left.
+        """
+        problem = folder_problem(self.root)
+        if problem:
+            raise InputError(f"{self.root}: {problem}")
+        found = {place: folder_problem(place) for place in self._folders(study) if os.path.lexists(place)}
+        lock = self.journal.with_name(self.journal.name + ".lock")
+        found |= {file: file_problem(file) for file in (self.journal, lock, self.root / "mlflow.db")}
+        problems = Problems()
+        for place, problem in found.items():
+            if problem:
+                problems.add(str(place), problem)
+        problems.raise_any()
+        check_space(self.root)
+
+    def _folders(self, study: str | None) -> Iterator[Path]:
+        """The folders inside that a run writes to."""
+        studies = self.root / "studies"
+        yield from (self.logs, self.cache, self.artifacts, self.tracking_artifacts, studies)
+        for name in [study] if study else sorted(path.name for path in studies.glob("*/")):
+            yield from self.study(name).folders
 
     @property
     def journal(self) -> Path:
@@ -85,3 +151,23 @@ class Home:
     def study(self, name: str) -> StudyFolder:
         """The folder of one study."""
         return StudyFolder(self.root / "studies" / name)
+
+
+def _check_folder(path: str) -> None:
+    """Refuse a path where something is that is no folder, or that none can have."""
+    try:
+        is_folder = stat.S_ISDIR(Path(path).stat().st_mode)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(f"--home: a folder is needed, but got '{error.strerror}' for {path}") from error
+    if not is_folder:
+        raise InputError(f"--home: a folder is needed, but {path} is none")
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -10,14 +10,10 @@ from decimal import Decimal
 from typing import Any
 
 from keras_tuner.engine.hyperparameters import Float, HyperParameter, Int
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution
 
 from search.domains import Choice, Domain, Range, Value
+from search.suggest import distribution_of
 
 _ROUNDING = 1e-9  # in steps: (0.3 - 0.0) / 0.1 is 2.9999999999999996
 
@@ -71,15 +67,6 @@ def on_grid(hp: HyperParameter, value: Value) -> Value:
     if not isinstance(hp, Float) or hp.step is None or hp.sampling != "linear":
         return value
     return float(hp.min_value + round((float(value) - hp.min_value) / hp.step) * hp.step)
-
-
-def distribution_of(domain: Domain) -> BaseDistribution:
-    """The distribution that `search.suggest.suggest` asks Optuna for."""
-    if isinstance(domain, Choice):
-        return CategoricalDistribution(domain.options)
-    if domain.integer:
-        return IntDistribution(int(domain.low), int(domain.high), domain.log, int(domain.step or 1))
-    return FloatDistribution(domain.low, domain.high, domain.log, domain.step)
 
 
 def recorded(

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.booking import FOLD, finished_folds, key_of, settings_of
 from search.errors import TrialFailedError
+from search.feasible import logical_name
 from search.records import FoldResult
 
 CAUTION = 0.9  # the quantile of earlier trials' pace that a new one is expected to keep
@@ -119,5 +120,6 @@ def _architecture(trial: FrozenTrial | None) -> str | None:
     """The trial's architecture, None where it is not sampled yet."""
     if trial is None:
         return None
-    settings = settings_of(trial) | trial.system_attrs.get("fixed_params", {})
+    fixed = trial.system_attrs.get("fixed_params", {})
+    settings = settings_of(trial) | {logical_name(name): value for name, value in fixed.items()}
     return str(settings["architecture"]) if "architecture" in settings else None

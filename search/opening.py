@@ -1,8 +1,7 @@
-"""Creating a study or continuing it: what it is made of is frozen at its first start."""
+"""Creating a study or continuing it: what it is made of is frozen at its first start, and may only grow."""
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -12,45 +11,47 @@ from optuna.storages import BaseStorage
 
 from data_prep.files import whole_file
 from data_prep.problems import Problems
-from search.domains import Choice, Domain
+from search.booking import exclusive
+from search.catalogue import Catalogue
+from search.hindsight import SlotStudy
 from search.home import Home
+from search.identity import check_identity, identity_of, own_before
 from search.material import Material
 from search.metrics import DIRECTIONS
-from search.sections import InputSection, TrainingSection
-from search.space import read_space
+from search.space import Space, read_space
+from search.space_changes import Change, compare, recorded
 from search.storage import make_pruner
 from search.study_file import Study
-from search.suggest import stored_names
+from search.suggest import is_enqueued, stored_names
+from search.widening import CHANGES, SPACE, Lists
 
-HASHES = ("cohort.patches", "cohort.labels", "folds.hash")
+IDENTITY = "identity"
 
 
 def open_study(study: Study, material: Material, storage: BaseStorage, home: Home) -> optuna.Study:
     """Create the study in the storage, or continue it.
 
+    One process at a time. Whoever is killed in between leaves a study that the next start completes: a study
+    counts once it has its identity; what is new is added there last, and to the space after its changes.
+
     Raises:
         InputError: A study of that name exists and differs in what makes trials comparable; one line a
         difference.
     """
-    opened = optuna.create_study(
-        study_name=study.name,
-        storage=storage,
-        direction=DIRECTIONS[study.search.metric],
-        sampler=optuna.samplers.RandomSampler(seed=study.search.seed),
-        pruner=optuna.pruners.NopPruner(),
-        load_if_exists=True,
-    )
-    identity = identity_of(study, material)
-    if "identity" in opened.user_attrs:
-        _check_identity(study.name, opened.user_attrs["identity"], identity)
-        _check_space(study, opened.user_attrs["space"])
-    else:
-        _describe(opened, study, material, identity)
-    opened.set_user_attr("space", study.space)
-    for params in study.search.enqueue:
-        opened.enqueue_trial(stored_names(study.parameters, params), skip_if_exists=True)
-    with whole_file(home.study(study.name).definition) as definition:
-        definition.write_text(study.to_json(), encoding="utf-8")
+    folder = home.study(study.name)
+    with exclusive(folder.reaper_lock):
+        opened = _created(study, storage)
+        if IDENTITY in opened.user_attrs:
+            identity = _grow(opened, study, material, home)
+        else:
+            identity = identity_of(study, material)
+            _describe(opened, study, material)
+            opened.set_user_attr(IDENTITY, identity)
+        _enqueue(opened, study)
+        with whole_file(folder.definition) as definition:
+            definition.write_text(study.to_json(), encoding="utf-8")
+        if identity != opened.user_attrs[IDENTITY]:
+            opened.set_user_attr(IDENTITY, identity)
     return opened
 
 
@@ -59,84 +60,70 @@ def study_id(study: optuna.Study) -> str:
     return str(study.user_attrs["id"])
 
 
-def slot_study(study: Study, storage: BaseStorage) -> optuna.Study:
+def slot_study(study: Study, storage: BaseStorage) -> SlotStudy:
     """The study as one slot sees it; its sampler is set trial by trial."""
-    return optuna.load_study(study_name=study.name, storage=storage, pruner=make_pruner(study.search))
+    return SlotStudy(study.name, storage, study.parameters, make_pruner(study.search))
 
 
-def identity_of(study: Study, material: Material) -> dict[str, Any]:
-    """What must stay the same for trials of one study to be comparable."""
-    return {
-        "cohort.name": material.cohort,
-        "cohort.patches": material.patches.hash,
-        "cohort.labels": material.labels_hash,
-        "folds.hash": material.folds.hash,
-        "search.metric": study.search.metric,
-        "space.patch_radius.high": study.parameters.largest_radius,
-        **_own_code(study),
-        **_flat("label", study.label.model_dump(mode="json")),
-        **_flat("input", study.input.model_dump(mode="json")),
-        **_flat("validation", study.validation.model_dump(mode="json")),
-        **_flat("training", study.training.model_dump(mode="json")),
-    }
+def _created(study: Study, storage: BaseStorage) -> optuna.Study:
+    """The study, made if there is none; one that was left unfinished for another metric is made anew."""
+    direction = DIRECTIONS[study.search.metric]
+    sampler, pruner = optuna.samplers.RandomSampler(seed=study.search.seed), optuna.pruners.NopPruner()
 
-
-def _own_code(study: Study) -> dict[str, Any]:
-    """What the study's own architectures are; its files of code and of weights by their content."""
-    own = {
-        f"architectures.{n}": section.model_dump(mode="json") for n, section in study.architectures.items()
-    }
-    return own | {f"{name} (sha256)": content for name, content in study.files.items()}
-
-
-def _flat(section: str, table: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{section}.{key}": value for key, value in table.items()}
-
-
-def _check_identity(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Report settings that differ; data hashes only where no setting explains their difference."""
-    # A setting that is younger than the study had its default's effect.
-    defaults = {
-        **_flat("training", TrainingSection().model_dump(mode="json")),
-        **_flat("input", InputSection().model_dump(mode="json")),
-    }
-    if "jitter" in before.get("input.augmentation", ()):
-        defaults.pop("input.registration_sd_mm")  # it had been 1.5 voxels
-    before = {**defaults, **before}
-    changed = [key for key in now if json.dumps(before.get(key)) != json.dumps(now[key])]
-    settings = [key for key in changed if key not in HASHES]
-    problems = Problems()
-    for key in settings or changed:
-        problems.add(
-            f"study {name!r}: {key}",
-            f"must stay {before.get(key)!r} as it was at the study's start, but got {now[key]!r}. "
-            "Use another name or --home for a new study",
+    def create() -> optuna.Study:
+        return optuna.create_study(
+            study_name=study.name,
+            storage=storage,
+            direction=direction,
+            sampler=sampler,
+            pruner=pruner,
+            load_if_exists=True,
         )
-    problems.raise_any()
+
+    opened = create()
+    if IDENTITY not in opened.user_attrs and opened.direction.name != direction.upper():
+        optuna.delete_study(study_name=study.name, storage=storage)
+        opened = create()
+    return opened
 
 
-def _check_space(study: Study, before: Mapping[str, Any]) -> None:
-    """A parameter must keep its list of values, or its scale: Optuna refuses another at a later trial."""
+def _grow(opened: optuna.Study, study: Study, material: Material, home: Home) -> dict[str, Any]:
+    """Check the study against what is recorded, and record what is new about its space.
+
+    Returns:
+        The identity to record.
+    """
+    attributes = opened.user_attrs
+    identity = check_identity(study, material, attributes[IDENTITY], home)
+    log: list[Change] = attributes.get(CHANGES, [])
     problems = Problems()
-    now = study.parameters
-    old = read_space(before, "study", Problems(), study.catalogue, study.defaults)
-    for parameter in now.parameters:
-        name = parameter.name
-        if name in old and _frozen_part(old[name].domain) != _frozen_part(parameter.domain):
-            problems.add(
-                f"study {study.name!r}: space.{name}",
-                f"must stay {old[name].domain} as at the study's start, but got {parameter.domain}. "
-                "Use another name for a new study",
-            )
+    before = _space_before(study, attributes)
+    changes = compare(study.name, before, log, study.parameters, problems)
     problems.raise_any()
+    if changes:
+        opened.set_user_attr(CHANGES, [*log, *changes])
+    space = recorded(study.space, attributes[SPACE], [*log, *changes])
+    if space != attributes[SPACE]:
+        opened.set_user_attr(SPACE, space)
+    return identity
 
 
-def _frozen_part(domain: Domain) -> Any:
-    return domain.options if isinstance(domain, Choice) else (domain.log, domain.integer)
+def _space_before(study: Study, attributes: Mapping[str, Any]) -> Space:
+    """The space recorded, also where it names an architecture that the study file no longer has."""
+    own = own_before(attributes[IDENTITY]).own | study.catalogue.own
+    return read_space(attributes[SPACE], "study", Problems(), Catalogue(own), study.defaults)
 
 
-def _describe(opened: optuna.Study, study: Study, material: Material, identity: Mapping[str, Any]) -> None:
-    """Book what `radsearch show` says of cohort and folds; with the identity, the last, the study counts."""
+def _enqueue(opened: optuna.Study, study: Study) -> None:
+    """Put the study file's trials in line, unless they are or were."""
+    lists = Lists(opened.user_attrs)
+    for params in study.search.enqueue:
+        if not is_enqueued(study.parameters, params, opened.get_trials(deepcopy=False)):
+            opened.enqueue_trial(stored_names(study.parameters, params, lists))
+
+
+def _describe(opened: optuna.Study, study: Study, material: Material) -> None:
+    """Book what `radsearch show` says of cohort and folds."""
     opened.set_user_attr(
         "cohort",
         {
@@ -154,6 +141,5 @@ def _describe(opened: optuna.Study, study: Study, material: Material, identity: 
     )
     opened.set_user_attr("metric", study.search.metric)
     opened.set_metric_names([study.search.metric])
-    opened.set_user_attr("space", study.space)
+    opened.set_user_attr(SPACE, study.space)
     opened.set_user_attr("id", uuid.uuid4().hex)
-    opened.set_user_attr("identity", dict(identity))

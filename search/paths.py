@@ -35,13 +35,13 @@ def _enqueued(table: Mapping[str, Any]) -> list[Any]:
 
 def _source(source: str, folder: Path) -> str:
     place, colon, name = source.rpartition(":")
-    return f"{_absolute(place, folder)}{colon}{name}" if place.endswith(".py") else source
+    return f"{absolute(place, folder)}{colon}{name}" if place.endswith(".py") else source
 
 
 def _weights(entry: Any, folder: Path) -> Any:
     """A name or path, a list of them, or a table with choices."""
     if isinstance(entry, str):
-        return entry if entry in ("", *PRETRAINED) else _absolute(entry, folder)
+        return entry if entry in ("", *PRETRAINED) else absolute(entry, folder)
     if isinstance(entry, list):
         return [_weights(item, folder) for item in entry]
     if isinstance(entry, Mapping) and "choices" in entry:
@@ -49,8 +49,9 @@ def _weights(entry: Any, folder: Path) -> Any:
     return entry
 
 
-def _absolute(path: str, folder: Path) -> str:
+def absolute(path: str, folder: Path) -> str:
+    """A path in a study file that lies in `folder`, its links resolved where that is possible."""
     try:
         return str((folder / Path(path).expanduser()).resolve())
-    except (RuntimeError, ValueError):  # no such user, or no legal name: there is no such file either
-        return path
+    except (OSError, RuntimeError, ValueError):  # no such user, no legal name, links that go in a circle
+        return str(folder / path)

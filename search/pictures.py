@@ -12,13 +12,20 @@ from PIL.Image import Image
 from search.contact_sheet import heldout_sheet
 from search.figures import confusion_figure, roc_figure, save_figure
 from search.material import Material
+from search.pseudonyms import PSEUDONYMS, names_of
 from search.records import FoldResult
 
 SHOWN_SEQUENCE = "T1Gd"  # the sequence on which a reader knows the enhancing rim; else the cohort's first
 SHOWN_RADIUS = 8  # the report's patch; larger ones would show the same site smaller
 
 
-def draw_trial(material: Material, folds: Sequence[FoldResult], folder: Path, number: int) -> dict[str, Path]:
+def draw_trial(
+    material: Material,
+    folds: Sequence[FoldResult],
+    folder: Path,
+    number: int,
+    identifiers: str = PSEUDONYMS,
+) -> dict[str, Path]:
     """Draw the finished folds of a trial.
 
     Args:
@@ -26,6 +33,7 @@ def draw_trial(material: Material, folds: Sequence[FoldResult], folder: Path, nu
         folds: At least one finished fold.
         folder: Where the PNG files go.
         number: The trial's number, for the titles.
+        identifiers: As in `search.pseudonyms.names_of`.
 
     Returns:
         Caption to file.
@@ -36,6 +44,8 @@ def draw_trial(material: Material, folds: Sequence[FoldResult], folder: Path, nu
     predicted = np.concatenate([fold.scores.predicted for fold in folds])
     split = np.concatenate([np.full(len(fold.rows), fold.split) for fold in folds])
     sequence, patches = _shown(material)
+    names = names_of(material.patches.biopsy_id, material.patches.participant_id, identifiers)
+    person = material.participant
     figures: dict[str, tuple[str, Figure | Image]] = {
         "ROC curve": ("roc.png", roc_figure(label, probability, split, f"Trial {number}: ROC curve")),
         "Confusion matrix": (
@@ -48,7 +58,7 @@ def draw_trial(material: Material, folds: Sequence[FoldResult], folder: Path, nu
                 patches[rows],
                 label,
                 probability,
-                [f"#{row}" for row in rows],
+                [f"{names.biopsy[row]} of {names.participant[person[row]]}" for row in rows],
                 sequence,
                 f"Trial {number}: held-out biopsies",
                 predicted,

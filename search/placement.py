@@ -14,6 +14,8 @@ MEMORY_SHARE = (
     0.7  # of the machine's memory, for all children together; owners and the page cache want the rest
 )
 
+MAX_SLOTS = 1024  # of one machine
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -42,8 +44,8 @@ def place(workers: int | None = None, gpus: str | None = None) -> tuple[Placemen
     Raises:
         InputError: A GPU that is not there, or fewer than one slot.
     """
-    if workers is not None and workers < 1:
-        raise InputError(f"--workers: at least 1 is needed, but got {workers}")
+    if workers is not None and not 1 <= workers <= MAX_SLOTS:
+        raise InputError(f"--workers: 1 to {MAX_SLOTS} are possible, but got {workers}")
     chosen = _chosen(gpus, visible_gpus())
     slots = workers or max(1, len(chosen))
     (threads, inter), limit = thread_counts(cores(), slots), MEMORY_SHARE * memory_mb() / slots

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import optuna
 from optuna.artifacts import FileSystemArtifactStore
+from optuna.trial import FrozenTrial
 
+from search.booking import booked_settings, finished_folds, key_of
 from search.dashboard import attach_pictures, save_trial_note, trial_note
 from search.endings import Ending
+from search.facts import StudyFacts, ending_of, message_of
+from search.ledger import RunLog
 from search.links import run_path
-from search.material import Material
 from search.metrics import finite, fold_metrics, pooled_metrics
 from search.owner import Owner
+from search.pseudonyms import Names
 from search.records import FoldResult, TrialConfig
 from search.study_file import Study
-from search.tracking import Tracker
 from search.versions import software_versions
 
 STUDY = "study"
+PREDICTIONS = ("split", "repeat", "fold", "biopsy", "participant", "label", "probability", "threshold")
 
 
 def trial_key(key: int) -> str:
@@ -33,25 +37,18 @@ def fold_key(key: int, split: int) -> str:
     return f"trial/{key}/fold/{split}"
 
 
-class TrialPublisher:
-    """Tells MLflow and the dashboard what happens to trials; safe to share between slots.
+class RunPublisher:
+    """Logs what happens to a study and its trials as runs.
 
     Args:
         study: The study's settings.
-        material: Its dataset, of which only sizes and hashes are published.
+        facts: What is published of its dataset: sizes and hashes.
+        names: What its biopsies and participants are called there.
         tracker: The way to MLflow.
-        store: Where optuna-dashboard looks for pictures.
     """
 
-    def __init__(
-        self,
-        study: Study,
-        material: Material,
-        tracker: Tracker,
-        store: FileSystemArtifactStore,
-    ) -> None:
-        self._study, self._material, self._tracker, self._store = study, material, tracker, store
-        self._pictures: dict[int, Mapping[str, str]] = {}  # of trials that have pictures and no note yet
+    def __init__(self, study: Study, facts: StudyFacts, names: Names, tracker: RunLog) -> None:
+        self._study, self._facts, self._names, self._tracker = study, facts, names, tracker
         self._running: dict[int, int] = {}  # the fold of each trial that has started and not ended
 
     def study_started(self, source: str | None) -> None:
@@ -67,9 +64,11 @@ class TrialPublisher:
         self._tracker.log_metrics(STUDY, metrics)
         self._tracker.end_run(STUDY, status)
 
-    def trial_started(self, key: int, config: TrialConfig, retry_of: int | None) -> None:
-        """Open the trial's run, or open it again for a retry."""
-        tags = {**self._tags("trial"), "trial": str(key), "owner": Owner.of().host}
+    def trial_started(
+        self, key: int, config: TrialConfig, retry_of: int | None, host: str | None = None
+    ) -> None:
+        """Open the trial's run, or open it again for a retry; `host` ran it, by default this machine."""
+        tags = {**self._tags("trial"), "trial": str(key), "owner": host or Owner.of().host}
         if retry_of is not None:
             tags["retry_of"] = str(retry_of)
         name = f"trial {key} {config.settings.get('architecture', '')}".strip()
@@ -93,12 +92,72 @@ class TrialPublisher:
         self._tracker.log_metrics(run, _fold_summary(fold))
         self._tracker.end_run(run, "FINISHED")
 
+    def pictures_drawn(self, key: int, paths: Sequence[Path]) -> None:
+        """Log the trial's pictures."""
+        for path in paths:
+            self._tracker.log_artifact(trial_key(key), path)
+
+    def ending_known(self, key: int, folds: Sequence[FoldResult], ending: Ending, message: str) -> None:
+        """End the trial's run; where no retry follows, log its metrics and out-of-fold table before."""
+        run = trial_key(key)
+        error = "" if ending.cause == "interrupted" else message
+        self._tracker.set_tags(run, {"ending": ending.cause, "error": error})
+        if folds and not ending.retry:
+            self._tracker.log_metrics(run, trial_summary(folds))
+            self._tracker.log_text(run, predictions_table(folds, self._names), "out_of_fold.tsv")
+        self._tracker.end_run(run, ending.run_status)
+
+    def _tags(self, level: str) -> dict[str, str]:
+        return {"level": level, "study": self._study.name, "fold_table": self._facts.fold_table}
+
+    def _study_params(self) -> dict[str, str | int | float]:
+        study, facts = self._study, self._facts
+        return {
+            "cohort": facts.cohort,
+            "participants": facts.participants,
+            "biopsies": facts.biopsies,
+            "positive": facts.positive,
+            "label_threshold": facts.threshold,
+            "patches": facts.patches,
+            "genes": ",".join(study.label.genes),
+            "rule": study.label.rule,
+            "folds": study.validation.folds,
+            "repeats": study.validation.repeats,
+            "metric": study.search.metric,
+            "sampler": study.search.sampler,
+            "pruner": study.search.pruner,
+            "epochs": study.training.epochs,
+        }
+
+
+class TrialPublisher(RunPublisher):
+    """Tells MLflow and the dashboard what happens to trials; safe to share between slots.
+
+    Args:
+        study: The study's settings.
+        facts: What is published of its dataset: sizes and hashes.
+        names: What its biopsies and participants are called there.
+        tracker: The way to MLflow.
+        store: Where optuna-dashboard looks for pictures.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        facts: StudyFacts,
+        names: Names,
+        tracker: RunLog,
+        store: FileSystemArtifactStore,
+    ) -> None:
+        super().__init__(study, facts, names, tracker)
+        self._store = store
+        self._pictures: dict[int, Mapping[str, str]] = {}  # of trials that have pictures and no note yet
+
     def pictures(
         self, study: optuna.Study, trial: optuna.Trial, key: int, pictures: Mapping[str, Path]
     ) -> None:
         """Publish the trial's pictures to both; to be called before the trial is told."""
-        for path in pictures.values():
-            self._tracker.log_artifact(trial_key(key), path)
+        self.pictures_drawn(key, list(pictures.values()))
         self._pictures[key] = attach_pictures(study, trial, self._store, pictures)
 
     def trial_ended(
@@ -110,50 +169,26 @@ class TrialPublisher:
         ending: Ending,
         message: str,
     ) -> None:
-        """Log the trial's metrics and out-of-fold table, end its run, and write its note."""
-        run = trial_key(key)
+        """End the trial's run and that of the fold that was under way, and write the trial's note."""
         if key in self._running:
             self._tracker.end_run(fold_key(key, self._running.pop(key)), ending.run_status)
-        error = "" if ending.cause == "interrupted" else message
-        self._tracker.set_tags(run, {"ending": ending.cause, "error": error})
-        if folds and not ending.retry:
-            self._tracker.log_metrics(run, trial_summary(folds))
-            self._tracker.log_text(run, predictions_table(folds), "out_of_fold.tsv")
-        self._tracker.end_run(run, ending.run_status)
-        lines = [f"Ended: {ending.cause}" + (f". {message}" if message else ""), metrics_line(folds)]
-        shown = self._pictures.pop(key, {})
+        self.ending_known(key, folds, ending, message)
+        lines, shown = ending_lines(ending, message, folds), self._pictures.pop(key, {})
         save_trial_note(study, trial, trial_note(lines, shown, run_path(self._study.name, key)))
 
-    def trial_lost(self, key: int, finished: Collection[int]) -> None:
-        """End the runs of a trial whose process died, finished folds aside; a retry opens them again."""
-        run = trial_key(key)
-        self._tracker.set_tags(run, {"ending": "owner lost"})
-        for split in range(len(self._material.folds.splits())):
-            if split not in finished and self._tracker.run_id(fold_key(key, split)) is not None:
-                self._tracker.end_run(fold_key(key, split), "FAILED")
-        self._tracker.end_run(run, "FAILED")
+    def trial_lost(self, trial: FrozenTrial) -> None:
+        """End the runs of a trial that was failed since its process died; a retry opens them again.
 
-    def _tags(self, level: str) -> dict[str, str]:
-        return {"level": level, "study": self._study.name, "fold_table": self._material.folds.hash}
-
-    def _study_params(self) -> dict[str, str | int | float]:
-        study, material = self._study, self._material
-        return {
-            "cohort": material.cohort,
-            "participants": len(set(material.patches.participant_id)),
-            "biopsies": len(material.patches.biopsy_id),
-            "positive": int(material.labels.label.sum()),
-            "label_threshold": material.labels.threshold,
-            "patches": material.patches.hash,
-            "genes": ",".join(study.label.genes),
-            "rule": study.label.rule,
-            "folds": study.validation.folds,
-            "repeats": study.validation.repeats,
-            "metric": study.search.metric,
-            "sampler": study.search.sampler,
-            "pruner": study.search.pruner,
-            "epochs": study.training.epochs,
-        }
+        The run of the fold under way may still wait in the dead process' spool, which is delivered before
+        what is said here.
+        """
+        if booked_settings(trial) is None:
+            return  # its process died before it opened a run
+        key, folds, ending = key_of(trial), finished_folds(trial), ending_of(trial)
+        under_way = next((split for split in range(self._facts.splits) if split not in folds), None)
+        if under_way is not None:
+            self._tracker.end_run(fold_key(key, under_way), ending.run_status, if_any=True)
+        self.ending_known(key, list(folds.values()), ending, message_of(trial))
 
 
 def param_name(name: str) -> str:
@@ -179,19 +214,30 @@ def trial_summary(folds: Sequence[FoldResult]) -> dict[str, float]:
     }
 
 
+def ending_lines(ending: Ending, message: str, folds: Sequence[FoldResult]) -> list[str]:
+    """How a trial ended, as paragraphs of Markdown."""
+    return [f"Ended: {ending.cause}" + (f". {message}" if message else ""), metrics_line(folds)]
+
+
 def metrics_line(folds: Sequence[FoldResult]) -> str:
     """The trial's metrics in one line of Markdown."""
     metrics = finite(pooled_metrics([fold.scores for fold in folds]))
     return ", ".join(f"{name} **{value:.3f}**" for name, value in metrics.items()) or "No fold is finished."
 
 
-def predictions_table(folds: Sequence[FoldResult]) -> str:
-    """The out-of-fold probability of every held-out biopsy, as TSV; biopsies by index, not by name."""
-    lines = ["split\trepeat\tfold\tbiopsy\tlabel\tprobability\tthreshold"]
+def predictions_table(folds: Sequence[FoldResult], names: Names) -> str:
+    """The out-of-fold probability of every held-out biopsy, as TSV.
+
+    Args:
+        folds: Finished folds.
+        names: What the study's biopsies and participants are called where others can read it.
+    """
+    lines = ["\t".join(PREDICTIONS)]
     for fold in folds:
-        place = f"{fold.split}\t{fold.repeat}\t{fold.fold}"
-        for row, label, probability in zip(fold.rows, fold.labels, fold.probabilities, strict=True):
-            lines.append(f"{place}\t{row}\t{label}\t{probability!r}\t{fold.threshold!r}")
+        heldout = zip(fold.rows, fold.participants, fold.labels, fold.probabilities, strict=True)
+        for row, person, label, probability in heldout:
+            cells = (fold.split, fold.repeat, fold.fold, names.biopsy[row], names.participant[person])
+            lines.append("\t".join(map(str, (*cells, label, probability, fold.threshold))))
     return "\n".join(lines) + "\n"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search.booking import finished_folds, is_superseded, key_of, settings_of
+from search.booking import finished_folds, is_orphan, is_superseded, key_of, settings_of
 from search.home import Home
 from search.metrics import DIRECTIONS, fold_metrics, pooled_metrics
 from search.publishing import trial_key
@@ -33,6 +33,7 @@ def study_record(study: optuna.Study, home: Home, tracking: str | None = None) -
         "folds": attrs.get("folds"),
         "trials": [_trial_record(trial, run_ids) for trial in trials if not is_superseded(trial)],
         "best_trial": best.number if best else None,
+        "space_changes": attrs.get("space_changes", []),
         "selected": {"rule": "argmax", "trials": [best.number] if best else []},
         "honest": {
             "metric": attrs.get("metric"),
@@ -67,8 +68,23 @@ def _trial_record(trial: FrozenTrial, run_ids: RunIds) -> dict[str, Any]:
         "dead_parameters": _of_first(folds, "dead_parameters"),
         "mlflow_run_id": run_ids.get(trial_key(key_of(trial))),
         "retry_of": trial.user_attrs.get("retry_of"),
+        "ending": _ending(trial),
         "error": trial.user_attrs.get("error"),
     }
+
+
+def _ending(trial: FrozenTrial) -> str | None:
+    """Why the trial ended, a key of `search.endings.ENDINGS`; None while it has not.
+
+    A trial that still counts as running and whose process is dead is "owner lost": the next run takes it up.
+
+    Trials older than the record of it have none; their state tells two of the causes.
+    """
+    if not trial.state.is_finished():
+        return "owner lost" if trial.state == TrialState.RUNNING and is_orphan(trial) else None
+    told = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned"}.get(trial.state, "failed")
+    ending: str = trial.user_attrs.get("ending", told)
+    return ending
 
 
 def _of_first(folds: list[FoldResult], name: str) -> int | None:

@@ -13,6 +13,7 @@ from models.spec import PRECISIONS, ComputeSpec
 from search.catalogue import Own
 from search.domains import Value
 from search.metrics import DIRECTIONS
+from search.pseudonyms import ORIGINAL, PSEUDONYMS
 
 # What each name of `input.augmentation` sets, unless the space says otherwise. Strengths: judgement.
 AUGMENTATIONS: dict[str, dict[str, Value]] = {
@@ -158,6 +159,12 @@ class SearchSection(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     trial_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     enqueue: Annotated[tuple[Params, ...], Field(strict=False)] = ()
+
+
+class TrackingSection(Section):
+    """What of the cohort MLflow and the dashboard may show."""
+
+    identifiers: Annotated[str, _one_of(PSEUDONYMS, ORIGINAL)] = PSEUDONYMS
 
 
 class ArchitectureSection(Section):

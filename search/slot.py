@@ -17,6 +17,7 @@ from data_prep.problems import InputError
 from search.booking import (
     book_fold,
     book_settings,
+    book_versions,
     booked_settings,
     finished_folds,
     key_of,
@@ -40,7 +41,7 @@ from search.records import FoldResult, TrialConfig
 from search.study_file import Study
 from search.suggest import sample
 
-CRASH_LIMIT, CRASH_WINDOW = 3, 60.0  # deaths without a finished fold, and the seconds they fall into
+CRASH_LIMIT, CRASH_WINDOW = 3, 60.0  # deaths of its child, and the seconds they fall into, that end a slot
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Slot:
 
     def __init__(self, bench: Bench, study: optuna.Study, child: Child) -> None:
         self._bench, self._study, self._child = bench, study, child
-        self._crashes: list[tuple[float, int]] = []
+        self._crashes: list[float] = []
         self.failure: str | None = None
 
     def run(self) -> None:
@@ -109,7 +110,7 @@ class Slot:
             pruned = self._run_folds(trial, config, folds)
         except TrialFailedError as failure:
             self._end(trial, folds, failure.cause, str(failure), failure.details)
-            self._note_crash(failure, key_of(trial))
+            self._note_crash(failure)
         except InputError:
             self._end(trial, folds, "interrupted", "the cohort changed while the study was running")
             raise
@@ -137,6 +138,7 @@ class Slot:
         trial.set_user_attr("place", place)
         trial.set_user_attr("key", key_of(trial))
         book_settings(trial, settings)
+        book_versions(trial)
         return TrialConfig(settings, trial_seed(self._bench.study.search.seed, place)), unbuilt
 
     def _run_folds(self, trial: optuna.Trial, config: TrialConfig, folds: dict[int, FoldResult]) -> bool:
@@ -170,7 +172,6 @@ class Slot:
             lambda m: bench.listener.epoch(trial.number, m["epoch"], epochs, m["loss"]),
             limit,
         )
-        self._crashes.clear()
         book_fold(trial, fold)
         bench.publisher.fold_done(key, fold)
         return fold
@@ -192,7 +193,8 @@ class Slot:
         ending = decide(cause, int(trial.user_attrs.get("retries", 0)))
         self._tell(trial, folds, ending, value, message)
         told = f"{message}: {details}" if details else message
-        self._bench.listener.trial_ended(trial.number, ending.cause, value, told)
+        again = "; it is taken up again" if ending.retry else ""
+        self._bench.listener.trial_ended(trial.number, ending.cause, value, told + again)
 
     def _tell(
         self,
@@ -205,17 +207,19 @@ class Slot:
         """Publish the pictures (Optuna takes none after the end), end the trial, then its MLflow run."""
         key, done = key_of(trial), [folds[split] for split in sorted(folds)]
         if ending.state != "FAIL" and done:
-            pictures = draw_trial(self._bench.material, done, self._bench.folder.trial(key), trial.number)
+            folder, identifiers = self._bench.folder.trial(key), self._bench.study.tracking.identifiers
+            pictures = draw_trial(self._bench.material, done, folder, trial.number, identifiers)
             self._bench.publisher.pictures(self._study, trial, key, pictures)
         if not ending.retry:
             for name, metric in finite(pooled_metrics([fold.scores for fold in done])).items():
                 trial.set_user_attr(name, metric)
+        trial.set_user_attr("ending", ending.cause)
         if ending.constraint:
             trial.set_user_attr(ending.constraint, 1)  # optuna-dashboard does not show constraints
             trial.set_constraint(ending.constraint, 1)
         if ending.retry:
             with self._bench.claim.lock:  # nobody counts between the failing and its copy
-                requeue(self._study, _frozen(trial), ending.cause)
+                requeue(self._study, _frozen(trial), ending.cause, self._bench.folder.reaper_lock)
         else:
             if message:
                 trial.set_user_attr("error", message)
@@ -223,16 +227,16 @@ class Slot:
             self._study.tell(trial, value if state == TrialState.COMPLETE else None, state=state)
         self._bench.publisher.trial_ended(self._study, trial, key, done, ending, message)
 
-    def _note_crash(self, failure: TrialFailedError, key: int) -> None:
-        """Give up when child after child dies, whatever the trial: one that kills its child is not enough."""
+    def _note_crash(self, failure: TrialFailedError) -> None:
+        """Give up when child after child dies: the machine, not the trial, is then to be looked at."""
         if failure.cause != "child lost":
             return
         now = time.monotonic()
-        self._crashes = [(t, k) for t, k in self._crashes if now - t < CRASH_WINDOW] + [(now, key)]
-        if len(self._crashes) >= CRASH_LIMIT and len({key for _, key in self._crashes}) > 1:
+        self._crashes = [then for then in self._crashes if now - then < CRASH_WINDOW] + [now]
+        if len(self._crashes) >= CRASH_LIMIT:
             self.failure = f"{failure}: {failure.details}" if failure.details else str(failure)
             self._bench.listener.note(
-                f"a slot has stopped: its child died {len(self._crashes)} times in a row"
+                f"a slot has stopped: its child died {CRASH_LIMIT} times within {CRASH_WINDOW:.0f} s"
             )
 
 

@@ -10,7 +10,7 @@ from data_prep.problems import Problems, nearest
 from search.catalogue import TRAITS, Catalogue
 from search.domains import Choice, Domain, Parameter, Value, condition_text, holds, spelt
 from search.entries import read_domain, read_own_domain
-from search.feasible import bounds, conflicts, impossible
+from search.feasible import bounds, conflicts, impossible, logical_name
 from search.known import KNOWN, Known, resolve
 
 
@@ -57,7 +57,7 @@ class Space:
 
     def only(self, names: Iterable[str]) -> Space:
         """The space without the parameters that none of these names stands for; names as Optuna has them."""
-        kept = {name.partition("[")[0] for name in names}
+        kept = {logical_name(name) for name in names}
         return replace(self, parameters=tuple(p for p in self.parameters if p.name in kept))
 
     def settings(self, params: Mapping[str, Value]) -> dict[str, Value]:

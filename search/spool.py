@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from data_prep.files import whole_file
+from data_prep.files import make_folders, naming, sync_folder, whole_file, write_at_end
 
 Event: TypeAlias = dict[str, Any]
 
@@ -63,14 +63,15 @@ class SpoolFile:
         Raises:
             OSError: The folder cannot be written.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(folder)
         while True:
             stamp = f"{time.time_ns() // 1_000_000}-{secrets.token_hex(4)}"
             path = folder / f"{socket.gethostname()}-{os.getpid()}-{stamp}.jsonl"
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             # Another process may have taken the still unlocked, empty file for a dead one's and removed it.
             if os.fstat(descriptor).st_nlink:
+                sync_folder(folder)
                 return cls(path, descriptor)
             os.close(descriptor)
 
@@ -78,7 +79,7 @@ class SpoolFile:
     def adopt(cls, path: Path) -> SpoolFile | None:
         """Take over the spool file of a dead writer; None while its writer or another adopter lives."""
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
+            descriptor = os.open(path, os.O_RDWR)
         except (FileNotFoundError, PermissionError):
             return None
         try:
@@ -97,20 +98,14 @@ class SpoolFile:
         """Add events durably; several at once wait for the disk but once.
 
         Raises:
-            OSError: The disk refused it; the file is as it was before.
+            OSError: The disk refused it; the file is as it was before, and the error names it.
             TypeError, ValueError: An event is not JSON (NaN and infinity are not).
         """
         lines = (json.dumps(event, separators=(",", ":"), allow_nan=False) + "\n" for event in events)
         text = "".join(lines).encode()
         with self._lock:
-            try:
-                written = 0
-                while written < len(text):
-                    written += os.write(self._descriptor, text[written:])
-                os.fsync(self._descriptor)
-            except OSError:
-                os.ftruncate(self._descriptor, self._end)
-                raise
+            with naming(self.path):
+                write_at_end(self._descriptor, text, self._end)
             self._end += len(text)
             self.left += len(events)
 
@@ -127,7 +122,11 @@ class SpoolFile:
         return entries
 
     def commit(self, end: int, count: int) -> None:
-        """Note that delivery got to offset `end`, `count` events further."""
+        """Note that delivery got to offset `end`, `count` events further.
+
+        Raises:
+            OSError: The disk refused it; delivery is where it was before.
+        """
         write_json(self._cursor, {"offset": end})
         with self._lock:
             self._position = end
@@ -153,6 +152,11 @@ class SpoolFile:
             self.left = sum(line.endswith(b"\n") for line in stream)
 
 
+def has_dead_writer(folder: Path) -> bool:
+    """Whether a process died or left before all it had to tell was delivered; nothing is written."""
+    return any(_is_free(path) for path in folder.glob("*-*-*.jsonl"))
+
+
 def adopt_orphans(folder: Path) -> list[SpoolFile]:
     """Take over every spool file in `folder` whose writer is dead, the oldest first.
 
@@ -171,10 +175,22 @@ def adopt_orphans(folder: Path) -> list[SpoolFile]:
 
 
 def reject(folder: Path, event: Event, reason: str) -> None:
-    """Put an event that cannot be delivered into `rejected.jsonl`, with the reason."""
+    """Put an event that cannot be delivered into `rejected.jsonl`, with the reason, durably.
+
+    Raises:
+        OSError: The disk refused it.
+    """
     line = json.dumps({"time": time.time_ns() // 1_000_000, "reason": reason, "event": event}) + "\n"
-    with (folder / REJECTED).open("ab", buffering=0) as stream:
-        stream.write(line.encode())
+    path = folder / REJECTED
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        end = os.fstat(descriptor).st_size
+        is_torn = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"  # whoever died while writing
+        with naming(path):
+            write_at_end(descriptor, b"\n" * is_torn + line.encode(), end)
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -190,6 +206,16 @@ def read_json(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _is_free(path: Path) -> bool:
+    """Whether nobody holds the lock of a spool file."""
+    try:
+        with path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (FileNotFoundError, BlockingIOError):
+        return False
+    return True
 
 
 def _parse(line: bytes) -> Event:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
 
 import optuna
+import sqlalchemy
+from optuna.exceptions import StorageInternalError
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.exc import SQLAlchemyError
 
 from data_prep.problems import InputError
 from search.errors import StudyStoppedError
 from search.home import Home
+from search.journal import Journal, ReadOnlyJournal, open_journal
 from search.pruner import PairedParticipantPruner
 from search.sections import SearchSection
 
@@ -27,34 +30,14 @@ logging.getLogger("optuna").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 
-class KernelLock:
-    """A lock on the journal that the kernel frees when its holder dies, where Optuna's own waits 30 s.
-
-    It has the two methods of Optuna's `BaseJournalFileLock`, which is not exported.
-    """
-
-    def __init__(self, journal: Path) -> None:
-        self._path = journal.with_name(journal.name + ".lock")
-        self._held: dict[int, IO[str]] = {}
-
-    def acquire(self) -> bool:
-        """Wait for the lock; other threads of this process are kept out too, by a descriptor of their own."""
-        handle = self._path.open("a")
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        self._held[0] = handle
-        return True
-
-    def release(self) -> None:
-        """Give the lock back."""
-        self._held.pop(0).close()
-
-
 def check_url(url: str | None, slots: int) -> None:
     """Refuse a storage that cannot serve so many slots.
 
     Raises:
         InputError: SQLite with several slots: it hands the same trial to two of them.
     """
+    if url is not None:
+        _check_driver(url)
     if url is not None and url.startswith("sqlite") and slots > 1:
         raise InputError(
             f"--storage: SQLite serves one slot (it hands trials out twice), but got {slots} workers"
@@ -62,7 +45,7 @@ def check_url(url: str | None, slots: int) -> None:
 
 
 def open_storage(url: str | None, home: Home) -> BaseStorage:
-    """Open the storage of trials.
+    """Open the storage of trials, made where there is none.
 
     Args:
         url: A database URL; None for the journal in the home.
@@ -70,23 +53,89 @@ def open_storage(url: str | None, home: Home) -> BaseStorage:
 
     Raises:
         StudyStoppedError: The storage cannot be opened.
+        OSError: The journal cannot be made or written.
     """
     if url is None:
-        home.root.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(
-            JournalFileBackend(str(home.journal), lock_obj=cast("Any", KernelLock(home.journal)))
-        )
+        return _read(open_journal(home.journal))
+    return _connect(url)
+
+
+def open_to_read(url: str | None, home: Home) -> BaseStorage | None:
+    """Open the storage of trials to look at it: nothing is written, and None where there is none.
+
+    Args:
+        url: A database URL; None for the journal in the home.
+        home: Where the journal lies.
+
+    Raises:
+        StudyStoppedError: The storage cannot be opened.
+        OSError: The journal cannot be read.
+    """
+    if url is None:
+        return _read(ReadOnlyJournal(home.journal)) if home.journal.exists() else None
+    return _connect(url, make_tables=False) if _has_tables(url) else None
+
+
+def _read(journal: Journal) -> BaseStorage:
+    """Optuna's storage over a journal, which it reads at once."""
     try:
-        return RDBStorage(url, engine_kwargs={} if url.startswith("sqlite") else {"pool_pre_ping": True})
+        return JournalStorage(journal)
+    except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
+        what = f"{type(error).__name__}: {_first_line(error)}"
+        raise StudyStoppedError(f"{journal.path}: its records cannot be followed ({what})") from error
+
+
+def _check_driver(url: str) -> None:
+    """Refuse what is no database URL, and a database whose driver is not installed."""
+    try:
+        sqlalchemy.make_url(url).get_dialect().import_dbapi()
+    except (sqlalchemy.exc.ArgumentError, ImportError, ValueError) as error:
+        raise InputError(f"--storage: a database URL is needed, but: {_first_line(error)}") from error
+
+
+def _connect(url: str, make_tables: bool = True) -> BaseStorage:
+    _check_driver(url)
+    kwargs = {} if url.startswith("sqlite") else {"pool_pre_ping": True}
+    try:
+        return RDBStorage(url, engine_kwargs=kwargs, skip_table_creation=not make_tables)
     except Exception as error:  # SQLAlchemy and each database driver have roots of their own
         raise StudyStoppedError(f"--storage: cannot be opened: {_first_line(error)}") from error
 
 
+def _has_tables(url: str) -> bool:
+    """Whether a database holds Optuna's tables; SQLite would make a file by looking for it."""
+    try:
+        parsed = sqlalchemy.make_url(url)
+        is_file = parsed.get_backend_name() == "sqlite"
+        if is_file and not Path(parsed.database or "").is_file():
+            return False
+        engine = sqlalchemy.create_engine(url)
+        try:
+            return sqlalchemy.inspect(engine).has_table("version_info")
+        finally:
+            engine.dispose()
+    except Exception as error:
+        raise StudyStoppedError(f"--storage: cannot be opened: {_first_line(error)}") from error
+
+
+@contextmanager
+def storage_told() -> Iterator[None]:
+    """Have a database that fails within the block stop the study, with the database's own words for it.
+
+    Raises:
+        StudyStoppedError: Its connection is lost, its disk is full, or it refuses.
+    """
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        reason = error.__cause__ if isinstance(error.__cause__, SQLAlchemyError) else error
+        raise StudyStoppedError(f"--storage: {_first_line(reason)}. What is finished is kept") from error
+
+
 def is_known(name: str, url: str | None, home: Home) -> bool:
     """Whether a study of that name exists; looking makes no files."""
-    if url is None and not home.journal.exists():
-        return False
-    return any(study.study_name == name for study in all_studies(open_storage(url, home)))
+    storage = open_to_read(url, home)
+    return storage is not None and any(study.study_name == name for study in all_studies(storage))
 
 
 def all_studies(storage: BaseStorage) -> list[optuna.Study]:
@@ -136,5 +185,5 @@ def make_pruner(search: SearchSection) -> optuna.pruners.BasePruner:
     return optuna.pruners.NopPruner()
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -13,23 +13,25 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from data_prep.plain_files import MAX_SETTINGS_BYTES, check_values, parse_toml, read_text
 from data_prep.problems import InputError, Problems, nearest
 from search.catalogue import Catalogue, file_hash
 from search.domains import Choice
 from search.known import KNOWN
-from search.paths import PRETRAINED, resolve_files
+from search.paths import PRETRAINED, absolute, resolve_files
 from search.sections import (
     ArchitectureSection,
     InputSection,
     LabelSection,
     SearchSection,
     Section,
+    TrackingSection,
     TrainingSection,
     ValidationSection,
 )
 from search.space import Space, check_params, read_space
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # it names folders too
 
 
 LAWS = {  # pydantic's types of error, in the words of a study file
@@ -53,6 +55,7 @@ class Study(Section):
     validation: ValidationSection = ValidationSection()
     training: TrainingSection = TrainingSection()
     search: SearchSection = SearchSection()
+    tracking: TrackingSection = TrackingSection()
     architectures: dict[str, ArchitectureSection] = Field(default_factory=dict)
     space: dict[str, Any]
 
@@ -130,14 +133,14 @@ def read_study(path: Path, overrides: Sequence[str] = (), cohort: Path | None = 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse_toml(read_text(path, MAX_SETTINGS_BYTES))
     except OSError as error:
         raise InputError(
             f"{path}: a study file is needed, but it cannot be read: {error.strerror}"
         ) from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: a study file is UTF-8 text, but byte {error.start} is not") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise InputError(f"{path}: not valid TOML: {error}") from error
 
 
@@ -155,12 +158,17 @@ def _override(table: dict[str, Any], override: str, problems: Problems) -> None:
         problems.add("--set", f"{keys} does not name a key of a table")
         return
     place[names[-1]] = _toml_value(text.strip())
+    try:
+        check_values(table)
+    except ValueError as error:
+        problems.add("--set", str(error))
+        del place[names[-1]]
 
 
 def _toml_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
 
 
@@ -168,7 +176,7 @@ def _resolve_cohort(table: dict[str, Any], path: Path, cohort: Path | None) -> N
     if cohort is not None:
         table["cohort"] = str(cohort.absolute())
     elif isinstance(table.get("cohort"), str):
-        table["cohort"] = str((path.absolute().parent / Path(table["cohort"]).expanduser()).resolve())
+        table["cohort"] = absolute(table["cohort"], path.absolute().parent)
 
 
 def _check_files(study: Study | None, where: str, problems: Problems) -> None:
@@ -185,7 +193,7 @@ def _check_files(study: Study | None, where: str, problems: Problems) -> None:
 def _validated(table: Mapping[str, Any], where: str, problems: Problems) -> Study | None:
     name = table.get("name")
     if isinstance(name, str) and not NAME.fullmatch(name):
-        problems.add(f"{where}: name", f"letters, digits, '.', '_' and '-' make a name, but got {name!r}")
+        problems.add(f"{where}: name", f"100 letters, digits, '.', '_' and '-' make a name, but got {name!r}")
     if "cohort" not in table:
         problems.add(f"{where}: cohort", "a cohort is needed: name its folder here or with --cohort")
     try:
@@ -202,13 +210,17 @@ def _validated(table: Mapping[str, Any], where: str, problems: Problems) -> Stud
 
 def _translated(item: Any, where: str) -> tuple[str, str]:
     """One pydantic error as place and problem in the house's words."""
+    if item["type"] == "extra_forbidden":  # its key is the user's own, whatever it looks like
+        keys = list(item["loc"])
+        return (
+            f"{where}: {'.'.join(map(str, keys))}",
+            f"unknown key; {nearest(str(keys[-1]), _keys_beside(keys))}",
+        )
     loc = [part for part in item["loc"] if not (isinstance(part, str) and "[" in part)]
     several = loc[-1:] == ["bool"]  # the first of the scalar types
     loc = [part for part in loc if part not in ("str", "float", "int", "bool")]
     place = f"{where}: {'.'.join(map(str, loc))}"
     value = item.get("input")
-    if item["type"] == "extra_forbidden":
-        return place, f"unknown key; {nearest(str(loc[-1]), _keys_beside(loc))}"
     if item["type"] == "missing":
         return place, "this key is needed, but it is absent"
     if item["type"] == "value_error":

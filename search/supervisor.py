@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,13 +16,15 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from search.booking import counts, finished_folds, key_of, reap
+from search.aftermath import mend_after_a_crash
+from search.booking import counts, reap
 from search.child_process import Child
 from search.claims import Claims
 from search.composing import check_networks, setup_of
 from search.crew import Crew, Stop
 from search.dashboard import artifact_store
 from search.errors import StudyStoppedError
+from search.facts import StudyFacts, study_metrics
 from search.home import Home
 from search.limits import StudyLimit
 from search.links import is_server
@@ -28,14 +32,16 @@ from search.material import Material, freeze_folds, prepare
 from search.opening import open_study, slot_study, study_id
 from search.placement import Placement
 from search.progress import Listener
+from search.pseudonyms import names_of, write_key
 from search.publishing import TrialPublisher
 from search.slot import Bench, Slot
-from search.storage import check_url, is_known, make_sampler, open_storage
+from search.storage import check_url, is_known, make_sampler, open_storage, storage_told
 from search.study_file import Study
 from search.tracking import Tracker
 from search.tracking_uri import check_uri
 
 DELIVERY_SECONDS = 60.0  # the longest that the end of a run waits for MLflow to take what is spooled
+SHOW_CURSOR = "\x1b[?25h"  # the live table hides it
 HURRIED_SECONDS = 5.0  # the same after Ctrl-C, or while MLflow does not answer; the rest goes out next time
 
 
@@ -76,6 +82,7 @@ class Outcome:
     undelivered: int
 
 
+@storage_told()
 def run_study(study: Study, home: Home, options: RunOptions, listener: Listener) -> Outcome:
     """Create or continue a study and run trials until as many as it asks for were handed out.
 
@@ -90,6 +97,7 @@ def run_study(study: Study, home: Home, options: RunOptions, listener: Listener)
     storage = open_storage(options.storage, home)
     opened = open_study(study, material, storage, home)
     freeze_folds(material, home.study(study.name))
+    mend_after_a_crash(opened, home, options.storage, options.tracking, listener)
     _tell_excluded(material, listener)
     stop = Stop()
     with _signals(stop), _tracking(opened, study, material, home, options) as (tracker, publisher):
@@ -115,6 +123,7 @@ def _check(study: Study, home: Home, options: RunOptions) -> None:
     check_url(options.storage, len(options.placements))
     check_uri(options.tracking or home.tracking_uri)
     make_sampler(study.search, len(options.placements), 0)
+    home.check_writable(study.name)
 
 
 @dataclass(frozen=True)
@@ -167,10 +176,9 @@ class _Run:
         """Requeues the trials of dead owners, and ends their MLflow runs: a retry opens them again."""
 
         def tidy() -> None:
-            for number in reap(study, self.home.study(self.study.name).root / "reaper.lock"):
+            for number in reap(study, self.home.study(self.study.name).reaper_lock):
                 self.listener.note(f"trial {number}: its process died; its finished folds are kept")
-                trial = study.get_trials(deepcopy=False)[number]
-                self.publisher.trial_lost(key_of(trial), finished_folds(trial))
+                self.publisher.trial_lost(study.get_trials(deepcopy=False)[number])
 
         return tidy
 
@@ -183,7 +191,11 @@ def _tracking(
     # A server keeps artifacts itself; beside a database MLflow would put them into the working directory.
     artifacts = None if is_server(uri) else home.tracking_artifacts
     tracker = Tracker(uri, artifacts, spool, study.name, study_id(opened))
-    publisher = TrialPublisher(study, material, tracker, artifact_store(home.artifacts))
+    biopsies, participants = material.patches.biopsy_id, material.patches.participant_id
+    write_key(home.study(study.name).pseudonyms, biopsies, participants)
+    names = names_of(biopsies, participants, study.tracking.identifiers)
+    facts, store = StudyFacts.of(opened), artifact_store(home.artifacts)
+    publisher = TrialPublisher(study, facts, names, tracker, store)
     publisher.study_started(options.source)
     try:
         yield tracker, publisher
@@ -202,27 +214,31 @@ def _deliver(tracker: Tracker, longest: float) -> int:
 
 
 def _close_study(study: optuna.Study, publisher: TrialPublisher, failures: list[str]) -> None:
-    trials = study.get_trials(deepcopy=False)
-    metrics = {"trials": float(sum(map(counts, trials)))}
-    if any(trial.state == TrialState.COMPLETE for trial in trials):
-        metrics |= {"best_value": study.best_value, "best_trial": float(study.best_trial.number)}
-    publisher.study_ended("FAILED" if failures else "FINISHED", metrics)
+    publisher.study_ended("FAILED" if failures else "FINISHED", study_metrics(study))
 
 
 @contextmanager
 def _signals(stop: Stop) -> Iterator[None]:
-    """SIGINT and SIGTERM stop the run and book it; a second one leaves at once, as safe as a kill."""
+    """SIGINT, SIGTERM and SIGHUP stop the run and book it; a second one leaves at once, as safe as a kill.
+
+    A SIGHUP (the terminal is gone) that was to be ignored, as under nohup, still is.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stop.signalled:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
+            if sys.stderr.isatty():
+                sys.stderr.write(SHOW_CURSOR)
+                sys.stderr.flush()
+            os._exit(128 + number)
         stop.set(number)
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield
     finally:

@@ -45,7 +45,7 @@ def _trial_cells(trial: Record, metric: str, best: bool) -> list[str]:
     rate = params.get("learning_rate")
     return [
         f"{trial['number']}{' *' if best else ''}",
-        STATES[trial["state"]],
+        _ending(trial),
         number(metrics.get(metric)),
         network(params),
         str(params.get("optimizer", "")),
@@ -54,6 +54,12 @@ def _trial_cells(trial: Record, metric: str, best: bool) -> list[str]:
         str(params.get("patch_radius", "")),
         f"{trial['seconds']:.0f} s",
     ]
+
+
+def _ending(trial: Record) -> str:
+    """Its state, or where it ended otherwise than well, why: "out of memory" says more than "pruned"."""
+    ending = trial.get("ending")
+    return STATES[trial["state"]] if ending in (None, "complete") else str(ending)
 
 
 def _caption(record: Record) -> str:

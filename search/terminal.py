@@ -5,13 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import optuna
 from optuna.storages import BaseStorage
 from rich.console import Console
 from rich.progress import Progress
 
+from data_prep.problems import InputError
 from search.home import Home
-from search.storage import open_storage
+from search.results import study_record
+from search.storage import open_to_read
+
+COHORT = {"name", "participants", "biopsies", "positive", "threshold", "excluded"}
+FOLDS = {"n", "repeats", "hash"}
 
 
 def say(line: str) -> None:
@@ -23,7 +30,8 @@ def say(line: str) -> None:
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr; yields the function that moves it to (done, total)."""
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)
 
         def move(done: int, total: int) -> None:
@@ -33,7 +41,24 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def open_existing(home: Home, url: str | None) -> BaseStorage | None:
-    """The storage to read from; None where nothing was written yet, so that reading makes no files."""
-    if url is None and not home.journal.exists():
-        return None
-    return open_storage(url, home)
+    """The storage to read from; None where nothing was written yet. Reading makes and changes no file."""
+    return open_to_read(url, home)
+
+
+def read_record(study: optuna.Study, home: Home, tracking: str | None) -> dict[str, Any]:
+    """What a study has found, as `search.results.study_record` has it.
+
+    Raises:
+        InputError: What the storage holds of it is not what this version writes.
+    """
+    try:
+        record = study_record(study, home, tracking)
+        missing = (COHORT - set(record["cohort"] or ())) | (FOLDS - set(record["folds"] or ()))
+        if missing:
+            raise KeyError(*sorted(missing))
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"study {study.study_name!r}: its record in the storage must be one of this version's, but got "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    return record

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+import resource
+import signal
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import nibabel as nib
@@ -35,6 +37,17 @@ def shared_cohort() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def make_cohort() -> MakeCohort:
     return write_cohort
+
+
+@pytest.fixture
+def files_end_at() -> Iterator[Callable[[int | None], None]]:
+    """Sets where files must end, None for no limit: it refuses the middle of a write, as a full disk does."""
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    yield lambda size: resource.setrlimit(
+        resource.RLIMIT_FSIZE, before if size is None else (size, before[1])
+    )
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.fixture

@@ -9,25 +9,35 @@ from typing import Any
 
 from rich.console import Console
 
+from data_prep.problems import InputError, Problems
 from search.home import Home
-from search.results import study_record
-from search.storage import all_studies
+from search.storage import all_studies, storage_told
 from search.tables import studies_table
-from search.terminal import open_existing, say
+from search.terminal import open_existing, read_record, say
 
 
+@storage_told()
 def run(args: argparse.Namespace) -> int:
-    """List the studies of a home."""
+    """List the studies of a home.
+
+    Raises:
+        InputError: What the storage holds of some studies cannot be read; the others are listed.
+    """
     home = Home.at(args.home)
     storage = open_existing(home, args.storage)
-    names = all_studies(storage) if storage else []
-    records = [_summary(study_record(study, home, args.tracking_uri)) for study in names]
+    problems, records = Problems(), []
+    for study in all_studies(storage) if storage else ():
+        try:
+            records.append(_summary(read_record(study, home, args.tracking_uri)))
+        except InputError as error:
+            problems.extend(error)  # the others are listed all the same
     if args.json:
         sys.stdout.write(json.dumps({"home": str(home.root), "studies": records}, indent=2) + "\n")
     elif records:
         Console().print(studies_table(records))
-    else:
+    elif not problems:
         say(f"no study in {home.root} yet: radsearch run STUDY.toml")
+    problems.raise_any()
     return 0
 
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from data_prep.cache import load_patches
 from data_prep.cohort import Cohort, read_cohort
-from data_prep.files import whole_file
+from data_prep.files import FULL, whole_file
 from data_prep.labels import LabelDefinition, label_biopsies
 from data_prep.patches import PatchRequest, PatchSet
 from data_prep.problems import InputError
 from search.home import Home
 from search.terminal import counting, say
+from search.writable import folder_problem
 
 NO_LABEL = -1
 
@@ -24,6 +25,8 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out)
     if out.suffix != ".npz":
         raise InputError(f"--out: a name that ends in .npz is needed, but got {out}")
+    if problem := folder_problem(out.parent):
+        raise InputError(f"--out: {problem}")
     cohort = read_cohort(Path(args.cohort))
     request = PatchRequest(cohort.sequences, args.radius, args.slices, args.spacing)
     definition = LabelDefinition((args.gene,))
@@ -31,7 +34,12 @@ def run(args: argparse.Namespace) -> int:
     with counting("reading volumes: participant") as progress:
         patches = load_patches(cohort, request, Home.at(args.home).cache, progress)
     images = patches.raw_images(args.radius) if args.raw else patches.images(args.radius)
-    _write(out, patches, images, label, tpm)
+    try:
+        _write(out, patches, images, label, tpm)
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise InputError(f"--out: {out} cannot be written: {error.strerror}") from error
     padded = int((patches.padded(args.radius) > 0).sum())
     say(f"{out}: patches {images.shape}, {padded} of them across the border and padded")
     return 0

@@ -10,12 +10,12 @@ from rich.console import Console
 
 from data_prep.problems import InputError, nearest
 from search.home import Home
-from search.results import study_record
-from search.storage import all_studies
+from search.storage import all_studies, storage_told
 from search.tables import describe, trials_table, untrained
-from search.terminal import open_existing
+from search.terminal import open_existing, read_record
 
 
+@storage_told()
 def run(args: argparse.Namespace) -> int:
     """Show one study, as tables or as JSON."""
     home = Home.at(args.home)
@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     studies = {study.study_name: study for study in all_studies(storage)} if storage else {}
     if args.study not in studies:
         raise InputError(f"STUDY: no study {args.study!r} in {home.root}; {nearest(args.study, studies)}")
-    record = study_record(studies[args.study], home, args.tracking_uri)
+    record = read_record(studies[args.study], home, args.tracking_uri)
     if args.json:
         sys.stdout.write(json.dumps(record, indent=2, allow_nan=False) + "\n")
         return 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +58,21 @@ def make_study(make_cohort: Callable[..., Path]) -> Callable[..., Study]:
     return write
 
 
+SHALLOW = """
+name = "shallow"
+cohort = "cohort"
+[validation]
+folds = 3
+[search]
+trials = 6
+sampler = "random"
+pruner = "none"
+[space]
+architecture = ["constant", "roi_means"]
+patch_radius = { low = 2, high = 4 }
+"""
+
+
 class Finished:
     """A study that ran to its end in `home`."""
 
@@ -69,6 +87,16 @@ def finished(make_study: Callable[..., Study], tmp_path_factory: pytest.TempPath
     """Two trials of three folds of a small CNN on the toy cohort, through a real child process."""
     folder = tmp_path_factory.mktemp("finished")
     return Finished(make_study(folder), Home.at(folder / "home"))
+
+
+@pytest.fixture(scope="session")
+def shallow(make_cohort: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished study of baselines: `cohort`, `study.toml`, and `home`, to be copied first."""
+    folder = tmp_path_factory.mktemp("shallow")
+    make_cohort(folder / "cohort")
+    (folder / "study.toml").write_text(SHALLOW)
+    Finished(read_study(folder / "study.toml"), Home.at(folder / "home"))
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -107,3 +135,57 @@ def empty_study(tmp_path: Path) -> optuna.Study:
     """A study of its own in a journal."""
     storage = open_storage(None, Home.at(tmp_path / "home"))
     return optuna.create_study(study_name="s", storage=storage, direction="maximize")
+
+
+@pytest.fixture
+def mounted() -> Iterator[Callable[[Path, str], None]]:
+    """Mounts a memory disk at a folder with options such as "size=1m", or mounts it again ("remount,ro")."""
+    folders: list[Path] = []
+
+    def mount(folder: Path, options: str) -> None:
+        command = ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)]
+        if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
+            pytest.skip("a disk of a size of its own needs root and the right to mount")
+        if folder not in folders:
+            folders.append(folder)
+
+    yield mount
+    for folder in folders:
+        command = ["umount", "-l", str(folder)]
+        subprocess.run(command, check=True)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may look into, as pytest's own are not."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def as_nobody() -> Callable[[Callable[[], str]], str]:
+    """Calls a function as the user "nobody", in a process of its own; returns what it returned."""
+
+    def call(function: Callable[[], str]) -> str:
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            text = "it died"
+            try:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+                text = function()
+            except BaseException as error:
+                text = f"{type(error).__name__}: {error}"
+            finally:
+                os.write(writing, text.encode())
+                os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading, encoding="utf-8") as stream:
+            text = stream.read()
+        os.waitpid(pid, 0)
+        return text
+
+    return call

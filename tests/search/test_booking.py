@@ -12,7 +12,7 @@ import pytest
 from optuna.trial import TrialState
 
 from search import booking
-from search.booking import book_fold, counts, finished_folds, key_of, mend, reap, requeue
+from search.booking import book_fold, counts, finished_folds, key_of, reap, requeue
 from search.home import Home
 from search.owner import Owner
 from search.records import FoldResult
@@ -90,12 +90,11 @@ def test_reaping_twice_or_from_many_sides_makes_one_copy(empty_study: optuna.Stu
     assert states(empty_study) == ["FAIL", "WAITING"]
 
 
-def test_a_reaper_that_died_before_the_copy_is_completed(empty_study: optuna.Study) -> None:
+def test_a_reaper_that_died_before_the_copy_is_completed(empty_study: optuna.Study, tmp_path: Path) -> None:
     trial = running(empty_study)
     trial.set_user_attr("fate", "requeue")
     empty_study.tell(trial, state=TrialState.FAIL)
-    mend(empty_study)
-    mend(empty_study)
+    assert reap(empty_study, lock_of(tmp_path)) == reap(empty_study, lock_of(tmp_path)) == []
     assert states(empty_study) == ["FAIL", "WAITING"]
 
 
@@ -110,13 +109,29 @@ def test_a_trial_lost_three_times_stays_failed(empty_study: optuna.Study, tmp_pa
     assert [counts(trial) for trial in empty_study.get_trials()] == [False, False, True]
 
 
-def test_interruptions_do_not_use_up_retries(empty_study: optuna.Study) -> None:
+def test_interruptions_do_not_use_up_retries(empty_study: optuna.Study, tmp_path: Path) -> None:
     running(empty_study)
     for _ in range(5):
         trial = empty_study.get_trials()[-1]
-        requeue(empty_study, trial, "interrupted")
+        requeue(empty_study, trial, "interrupted", lock_of(tmp_path))
         empty_study.ask()
     assert empty_study.get_trials()[-1].user_attrs["retries"] == 0
+
+
+def test_a_slot_and_a_reaper_together_make_one_copy_each(empty_study: optuna.Study, tmp_path: Path) -> None:
+    """Both look for copies that are missing; between the looking and the making nobody else may look."""
+    for _ in range(8):
+        running(empty_study)
+    trials = empty_study.get_trials()
+    with ThreadPoolExecutor(8) as pool:
+        slots = [
+            pool.submit(requeue, empty_study, trial, "child lost", lock_of(tmp_path)) for trial in trials[:4]
+        ]
+        reapers = [pool.submit(reap, empty_study, lock_of(tmp_path)) for _ in range(4)]
+        for done in (*slots, *reapers):
+            done.result()
+    origins = [t.user_attrs["retry_of"] for t in empty_study.get_trials(states=(TrialState.WAITING,))]
+    assert sorted(origins) == list(range(8))
 
 
 def test_a_zombies_late_word_is_refused(empty_study: optuna.Study, tmp_path: Path) -> None:

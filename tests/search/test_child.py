@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from models.errors import ModelError
+from models.errors import ModelError, NonFiniteLoss, OutOfMemory
 from models.spec import ComputeSpec
 from search import child
 from search.channel import Channel
@@ -68,20 +68,37 @@ def test_a_precision_that_the_device_lacks_is_a_problem_of_the_study(
             "files": study.files_hash,
         }
     )
-    channel.send(
-        {
-            "kind": "fold",
-            "settings": {"architecture": "small_cnn"},
-            "seed": 0,
-            "split": 0,
-            "seconds_left": None,
-        }
-    )
+    channel.send(fold_of("small_cnn"))
     assert channel.receive(120) == {"kind": "started"}
     reply = channel.receive(120)
     ours.close()
     thread.join(timeout=10)
     assert reply == {"kind": "input", "problems": ["training.precision: mixed_bfloat16 needs another GPU"]}
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "message"),
+    [
+        (OutOfMemory("no 3 GiB left"), "out of memory", "no 3 GiB left"),
+        (MemoryError(), "out of memory", "MemoryError"),
+        (
+            NonFiniteLoss("the loss must be finite, but got nan"),
+            "failed",
+            "the loss must be finite, but got nan",
+        ),
+    ],
+)
+def test_what_a_fold_fails_of_is_told_to_the_owner(
+    make_study: Callable[..., Study], tmp_path: Path, error: Exception, cause: str, message: str
+) -> None:
+    class Failing:
+        def fold(self, *_: Any) -> None:
+            raise error
+
+    study = make_study(tmp_path)
+    ours, _ = socket.socketpair()
+    reply = child._answer(fold_of("constant"), Failing(), study, Channel(ours))  # type: ignore[arg-type]
+    assert reply == {"kind": "failure", "cause": cause, "message": message}
 
 
 def test_a_study_of_baselines_never_loads_tensorflow(
@@ -104,14 +121,7 @@ def test_a_study_of_baselines_never_loads_tensorflow(
         "material": material.hash,
         "files": study.files_hash,
     }
-    fold = {
-        "kind": "fold",
-        "settings": {"architecture": "constant"},
-        "seed": 0,
-        "split": 0,
-        "seconds_left": None,
-    }
-    lines = "\n".join(map(json.dumps, (setup, fold)))
+    lines = "\n".join(map(json.dumps, (setup, fold_of("constant"))))
     done = subprocess.run(
         [sys.executable, "-c", code], input=lines, capture_output=True, text=True, check=True
     )

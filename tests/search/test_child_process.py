@@ -79,6 +79,21 @@ def test_a_child_killed_in_training_is_reported_and_replaced(child: Child) -> No
     assert (fold.split, epochs[-1]) == (1, 200)
 
 
+def test_a_child_that_the_kernel_killed_for_its_memory_ran_out_of_memory(
+    child: Child, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kills = iter([3, 4, 4, 4])  # at its start, at its end
+    monkeypatch.setattr("search.child_process.oom_kills", lambda: next(kills))
+
+    def kill(_: Any) -> None:
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGKILL)
+
+    with pytest.raises(TrialFailedError, match="ran out of memory") as caught:
+        child.run_fold(TrialConfig(SETTINGS, 0), 0, when_training(kill))
+    assert caught.value.cause == "out of memory"
+
+
 def test_a_stop_ends_the_fold_within_seconds(setup: tuple[dict[str, Any], Path]) -> None:
     message, folder = setup
     stop = threading.Event()

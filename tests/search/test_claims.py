@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
+from data_prep.problems import Problems
 from search.booking import place_in_line, requeue
 from search.claims import Claims, trial_seed
+from search.hindsight import SlotStudy
 from search.sections import SearchSection
+from search.space import read_space
 
 
 @pytest.mark.parametrize("slots", [1, 4])
@@ -26,7 +30,7 @@ def test_waiting_trials_come_first(empty_study: optuna.Study) -> None:
     assert trial.suggest_float("x", 0.0, 1.0) == 0.25
 
 
-def draws(study: optuna.Study, interrupted_at: int | None) -> list[float]:
+def draws(study: optuna.Study, interrupted_at: int | None, lock: Path) -> list[float]:
     """The rates of four trials, one of which may be interrupted once."""
     claims = Claims(SearchSection(trials=4, sampler="tpe", seed=5), 1)
     rates = {}
@@ -36,7 +40,7 @@ def draws(study: optuna.Study, interrupted_at: int | None) -> list[float]:
         place = trial.user_attrs.get("place", place)
         trial.set_user_attr("place", place)
         if place == interrupted_at and "retry_of" not in trial.user_attrs:
-            requeue(study, study.get_trials()[trial.number], "interrupted")
+            requeue(study, study.get_trials()[trial.number], "interrupted", lock)
             continue
         rates[place] = rate
         study.tell(trial, rate)
@@ -44,17 +48,17 @@ def draws(study: optuna.Study, interrupted_at: int | None) -> list[float]:
 
 
 @pytest.mark.parametrize("interrupted_at", [0, 2, 3])
-def test_an_interrupted_study_samples_what_it_would_have_sampled(interrupted_at: int) -> None:
-    undisturbed = draws(optuna.create_study(), None)
+def test_an_interrupted_study_samples_what_it_would_have_sampled(interrupted_at: int, tmp_path: Path) -> None:
+    undisturbed = draws(optuna.create_study(), None, tmp_path / "lock")
     assert len(set(undisturbed)) == 4
-    assert draws(optuna.create_study(), interrupted_at) == undisturbed
+    assert draws(optuna.create_study(), interrupted_at, tmp_path / "lock") == undisturbed
 
 
-def test_a_lost_trial_does_not_count_and_its_copy_does(empty_study: optuna.Study) -> None:
+def test_a_lost_trial_does_not_count_and_its_copy_does(empty_study: optuna.Study, tmp_path: Path) -> None:
     claims = Claims(SearchSection(trials=1), 1)
     first = claims(empty_study)
     assert first is not None
-    requeue(empty_study, empty_study.get_trials()[0], "child lost")
+    requeue(empty_study, empty_study.get_trials()[0], "child lost", tmp_path / "lock")
     copy = claims(empty_study)
     assert copy is not None
     assert claims(empty_study) is None
@@ -63,3 +67,15 @@ def test_a_lost_trial_does_not_count_and_its_copy_does(empty_study: optuna.Study
 
 def test_seeds_differ_by_study_and_by_place() -> None:
     assert len({trial_seed(study, place) for study in range(5) for place in range(50)}) == 250
+
+
+def test_a_trial_for_an_architecture_that_is_not_known_here_waits_for_who_knows_it(
+    empty_study: optuna.Study,
+) -> None:
+    space = read_space({"architecture": ["constant"]}, "s", Problems())
+    pruner = optuna.pruners.NopPruner()
+    study = SlotStudy("s", empty_study._storage, space, pruner)
+    study.enqueue_trial({"architecture#2": "mine"})
+    claims = Claims(SearchSection(trials=3, sampler="random"), 1)
+    assert claims(study) is None
+    assert [trial.state for trial in study.get_trials()] == [TrialState.WAITING]

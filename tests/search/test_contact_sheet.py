@@ -16,6 +16,15 @@ from search.figures import save_figure
 EDGE = 5
 
 
+def test_a_caption_wider_than_its_cell_is_cut_and_says_so(texts: list[str]) -> None:
+    captions = ["B001 of P01", "sub-0123456789abcdef_ses-preop of sub-0123456789abcdef"]
+    heldout_sheet(np.zeros((2, EDGE, EDGE)), np.array([0, 1]), np.array([0.2, 0.7]), captions, "T1", "t")
+    assert "B001 of P01" in texts
+    (cut,) = [line for line in texts if line.endswith("…")]
+    assert captions[1].startswith(cut[:-1])
+    assert len(cut) > 10
+
+
 @pytest.fixture
 def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every line that is written, in order."""

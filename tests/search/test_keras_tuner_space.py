@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from keras_tuner.engine.hyperparameters import Boolean, Choice, Fixed, Float, Int
 
 from search import domains
-from search.keras_tuner_space import active, distribution_of, domain_of, on_grid, recorded
-from search.suggest import suggest
+from search.keras_tuner_space import active, domain_of, on_grid, recorded
+from search.suggest import distribution_of, suggest
 
 
 @pytest.mark.parametrize(

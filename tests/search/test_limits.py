@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from unittest import mock
 
 import optuna
@@ -95,10 +96,10 @@ def test_an_architecture_never_seen_takes_what_the_others_take(
 
 
 def test_a_retried_trial_needs_time_for_its_missing_folds_alone(
-    empty_study: optuna.Study, make_fold: MakeFold
+    empty_study: optuna.Study, make_fold: MakeFold, tmp_path: Path
 ) -> None:
     trial_of(empty_study, make_fold, (10.0, 10.0))
-    requeue(empty_study, empty_study.get_trials()[0], "interrupted")
+    requeue(empty_study, empty_study.get_trials()[0], "interrupted", tmp_path / "reaper.lock")
     assert [trial.state for trial in empty_study.get_trials()] == [TrialState.FAIL, TrialState.WAITING]
     assert allowed(empty_study, timeout=10.1)
     assert not allowed(empty_study, timeout=9.9)

@@ -36,7 +36,7 @@ def test_what_is_of_another_type_is_left_to_whoever_checks_it(tmp_path: Path) ->
     assert table == before
 
 
-def test_a_path_that_no_system_takes_stays_for_the_check_of_its_file(tmp_path: Path) -> None:
+def test_a_path_that_no_system_takes_is_left_to_the_check_of_its_file(tmp_path: Path) -> None:
     table = {"space": {"weights": ["~no-such-user/w.keras", "a\0b", ""]}}
     resolve_files(table, tmp_path)
-    assert table["space"]["weights"] == ["~no-such-user/w.keras", "a\0b", ""]
+    assert table["space"]["weights"] == [f"{tmp_path}/~no-such-user/w.keras", f"{tmp_path}/a\0b", ""]

@@ -42,10 +42,30 @@ def test_each_biopsys_own_patch_stands_beside_its_label_and_probability(
     folds = list(finished_folds(finished.outcome.study.get_trials()[0]).values())
     draw_trial(material, folds, tmp_path, 0)
     rows = np.concatenate([fold.rows for fold in folds])
-    assert seen["captions"] == [f"#{row}" for row in rows]
+    people = material.patches.participant_id
+    number = {person: index for index, person in enumerate(dict.fromkeys(people), start=1)}
+    assert seen["captions"] == [f"B{row + 1:03d} of P{number[people[row]]:02d}" for row in rows]
+    assert not any(person in caption for person in people for caption in seen["captions"])
     assert seen["label"].tolist() == material.labels.label[rows].tolist()
     assert seen["rest"][0] == "T1Gd"
     assert np.array_equal(seen["patches"], material.patches.images(4)[rows][..., 1])
+
+
+def test_the_cohorts_own_names_are_shown_where_that_is_asked_for(
+    finished: Any, material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    original = pictures.heldout_sheet
+
+    def record(patches: Any, label: Any, probability: Any, captions: Any, *rest: Any) -> Any:
+        seen.extend(captions)
+        return original(patches, label, probability, captions, *rest)
+
+    monkeypatch.setattr(pictures, "heldout_sheet", record)
+    folds = list(finished_folds(finished.outcome.study.get_trials()[0]).values())
+    draw_trial(material, folds, tmp_path, 0, "original")
+    row = folds[0].rows[0]
+    assert seen[0] == f"{material.patches.biopsy_id[row]} of {material.patches.participant_id[row]}"
 
 
 def test_a_participant_without_the_shown_sequence_is_absent_not_zero(

@@ -51,7 +51,7 @@ def test_slots_without_gpus_share_the_cores(machine: pytest.MonkeyPatch) -> None
 
 
 def test_at_least_one_slot_is_needed() -> None:
-    with pytest.raises(InputError, match="at least 1 is needed, but got 0"):
+    with pytest.raises(InputError, match="1 to 1024 are possible, but got 0"):
         place(workers=0)
 
 

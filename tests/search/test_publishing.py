@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 from mlflow import MlflowClient
 
+from search.booking import book_fold, book_settings, requeue
 from search.endings import ENDINGS
+from search.facts import StudyFacts
+from search.pseudonyms import PSEUDONYMS, names_of
 from search.publishing import TrialPublisher, predictions_table, trial_summary
 from search.records import FoldResult
+
+# 48 biopsies of 24 participants, as `make_fold` numbers them.
+NAMES = names_of([f"b{n}" for n in range(48)], [f"sub-{n // 2}" for n in range(48)], PSEUDONYMS)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +73,7 @@ def test_no_participant_or_biopsy_is_named_in_either_tracker(runs: dict[str, Any
     texts = [str(run.to_dictionary()) for run in runs.values()]
     texts += [str(trial) for trial in finished.outcome.study.get_trials()]
     texts += [str(finished.outcome.study.user_attrs)]
-    assert not any("sub-0" in text or "'b0" in text for text in texts)
+    assert not any(re.search(r"sub-0|'b\d\d'", text) for text in texts)
 
 
 def test_pictures_hang_on_the_trial_in_optuna(finished: Any) -> None:
@@ -78,10 +85,42 @@ def test_pictures_hang_on_the_trial_in_optuna(finished: Any) -> None:
 
 def test_the_table_of_predictions_has_one_exact_row_a_biopsy(make_fold: Callable[..., FoldResult]) -> None:
     folds = [make_fold(0), make_fold(1)]
-    header, *rows = predictions_table(folds).splitlines()
-    assert header.split("\t")[3:6] == ["biopsy", "label", "probability"]
-    read = [float(row.split("\t")[5]) for row in rows]
-    assert read == [*folds[0].probabilities, *folds[1].probabilities]
+    header, *lines = predictions_table(folds, NAMES).splitlines()
+    rows = [dict(zip(header.split("\t"), line.split("\t"), strict=True)) for line in lines]
+    assert [float(row["probability"]) for row in rows] == [*folds[0].probabilities, *folds[1].probabilities]
+    assert [row["biopsy"] for row in rows] == [f"B{number:03}" for number in range(1, 33)]
+    assert [row["participant"] for row in rows] == [f"P{number // 2 + 1:02}" for number in range(32)]
+
+
+def test_the_table_that_mlflow_holds_names_every_biopsy_by_its_pseudonym(
+    runs: dict[str, Any], finished: Any
+) -> None:
+    files = finished.home.tracking_artifacts / runs["trial 0 small_cnn"].info.run_id / "artifacts"
+    rows = [line.split("\t") for line in (files / "out_of_fold.tsv").read_text().splitlines()[1:]]
+    key = (finished.home.study("toy").pseudonyms).read_text().splitlines()[1:]
+    assert {(row[3], row[4]) for row in rows} == {tuple(line.split("\t")[:2]) for line in key}
+    assert len(key) == 36
+
+
+class Recorder:
+    """Notes every call."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *args, **_: self.calls.append((name, args))
+
+
+@pytest.fixture
+def publisher(finished: Any) -> TrialPublisher:
+    facts = StudyFacts.of(finished.outcome.study)
+    return TrialPublisher(finished.study, facts, NAMES, Recorder(), None)  # type: ignore[arg-type]
+
+
+def ended_runs(publisher: TrialPublisher) -> dict[str, str]:
+    calls: list[tuple[str, tuple[Any, ...]]] = publisher._tracker.calls  # type: ignore[attr-defined]
+    return {args[0]: args[1] for name, args in calls if name == "end_run"}
 
 
 @pytest.mark.parametrize(("cause", "ended"), [("pruned", []), ("over time", [1]), ("interrupted", [1])])
@@ -90,25 +129,43 @@ def test_a_trial_ends_the_run_of_the_fold_that_was_under_way_and_no_other(
     ended: list[int],
     empty_study: optuna.Study,
     make_fold: Callable[..., FoldResult],
-    finished: Any,
+    publisher: TrialPublisher,
 ) -> None:
-    calls: list[tuple[str, tuple[Any, ...]]] = []
-
-    class Recorder:
-        def __getattr__(self, name: str) -> Callable[..., None]:
-            return lambda *args, **_: calls.append((name, args))
-
-    publisher = TrialPublisher(
-        finished.study, SimpleNamespace(folds=SimpleNamespace(hash="")), Recorder(), None
-    )  # type: ignore[arg-type]
     publisher.fold_started(0, 0)
     publisher.fold_done(0, make_fold(0))
     if ended:
         publisher.fold_started(0, 1)
-    calls.clear()
+    publisher._tracker.calls.clear()  # type: ignore[attr-defined]
     publisher.trial_ended(empty_study, empty_study.ask(), 0, [make_fold(0)], ENDINGS[cause], "")
-    keys = [args[0] for name, args in calls if name == "end_run"]
-    assert keys == [*(f"trial/0/fold/{split}" for split in ended), "trial/0"]
+    assert list(ended_runs(publisher)) == [*(f"trial/0/fold/{split}" for split in ended), "trial/0"]
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_lost_trials_runs_are_ended_and_its_table_is_logged_once_nobody_takes_it_up(
+    retries: int,
+    empty_study: optuna.Study,
+    make_fold: Callable[..., FoldResult],
+    publisher: TrialPublisher,
+    tmp_path: Path,
+) -> None:
+    trial = empty_study.ask()
+    trial.set_user_attr("retries", retries)
+    book_settings(trial, {"architecture": "constant"})
+    book_fold(trial, make_fold(0))
+    requeue(empty_study, empty_study.get_trials()[0], "owner lost", tmp_path / "lock")
+    publisher.trial_lost(empty_study.get_trials()[0])
+    assert ended_runs(publisher) == {"trial/0/fold/1": "FAILED", "trial/0": "FAILED"}
+    calls = [name for name, _ in publisher._tracker.calls]  # type: ignore[attr-defined]
+    assert ("log_text" in calls, "log_metrics" in calls) == (retries == 2, retries == 2)
+
+
+def test_a_trial_that_was_lost_before_it_had_a_run_gets_none(
+    empty_study: optuna.Study, publisher: TrialPublisher, tmp_path: Path
+) -> None:
+    empty_study.ask()
+    requeue(empty_study, empty_study.get_trials()[0], "owner lost", tmp_path / "lock")
+    publisher.trial_lost(empty_study.get_trials()[0])
+    assert publisher._tracker.calls == []  # type: ignore[attr-defined]
 
 
 def test_the_summary_adds_up_the_cost(make_fold: Callable[..., FoldResult]) -> None:

@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
+import optuna
+from optuna.trial import TrialState
+
+from search.home import Home
+from search.owner import Owner
 from search.results import study_record
 
 KEYS = {"study", "home", "cohort", "folds", "trials", "best_trial", "selected", "honest"}
@@ -62,3 +69,28 @@ def test_costs_and_sizes_are_those_of_the_folds(finished: Any) -> None:
     trial = study_record(finished.outcome.study, finished.home)["trials"][0]
     assert 10_000 <= trial["trainable_parameters"] <= trial["parameters"] <= 60_000
     assert trial["seconds"] > 0
+
+
+def a_study(empty_study: optuna.Study) -> optuna.Study:
+    empty_study.set_user_attr("metric", "roc_auc")
+    return empty_study
+
+
+def test_how_each_trial_ended_is_told(empty_study: optuna.Study, tmp_path: Path) -> None:
+    study = a_study(empty_study)
+    for ending, state in (("complete", "COMPLETE"), ("out of memory", "PRUNED"), ("child lost", "FAIL")):
+        trial = study.ask()
+        trial.set_user_attr("ending", ending)
+        study.tell(trial, 0.5 if state == "COMPLETE" else None, state=TrialState[state])
+    study.tell(study.ask(), state=TrialState.PRUNED)  # by a version that did not tell
+    for owner in (Owner.of(), dataclasses.replace(Owner.of(), start=1)):
+        study.ask().set_user_attr("owner", str(owner))
+    trials = study_record(study, Home.at(tmp_path))["trials"]
+    assert [(trial["state"], trial["ending"]) for trial in trials] == [
+        ("COMPLETE", "complete"),
+        ("PRUNED", "out of memory"),
+        ("FAIL", "child lost"),
+        ("PRUNED", "pruned"),
+        ("RUNNING", None),
+        ("RUNNING", "owner lost"),
+    ]

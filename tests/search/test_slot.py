@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -161,23 +162,41 @@ def test_a_lost_child_costs_one_fold_and_keeps_seed_and_parameters(play: Any) ->
     assert len({(str(config.settings), config.seed) for config, _ in played.child.calls}) == 1
 
 
-def test_one_trial_that_kills_its_child_does_not_end_the_study(play: Any) -> None:
-    played = play(dict.fromkeys(range(3, 6), "child lost"), "search.trials=3")
-    assert played.slot.failure is None
-    ended = [trial.state.name for trial in played.trials if trial.user_attrs.get("fate") != "requeue"]
-    assert ended == ["COMPLETE", "FAIL", "COMPLETE"]
-
-
-def test_a_child_that_dies_whatever_the_trial_stops_the_slot(play: Any) -> None:
+def test_three_deaths_of_a_child_within_a_minute_stop_the_slot(play: Any) -> None:
     played = play(dict.fromkeys(range(20), "child lost"), "search.trials=5")
     assert played.slot.failure == f"played: child lost: {NAMES_A_PARTICIPANT}"
-    assert len({config.seed for config, _ in played.child.calls}) == 2
+    assert len(played.child.calls) == 3
     assert played.child.closed
 
 
-def test_deaths_with_finished_folds_in_between_do_not_stop_the_slot(play: Any) -> None:
+def test_a_trial_that_kills_its_child_three_times_is_failed_and_the_next_start_goes_on(play: Any) -> None:
+    play(dict.fromkeys(range(3), "child lost"), "search.trials=2")
+    played = play({}, "search.trials=2")
+    assert played.slot.failure is None
+    ended = [trial for trial in played.trials if trial.user_attrs.get("fate") != "requeue"]
+    assert [trial.state.name for trial in ended] == ["FAIL", "COMPLETE"]
+    assert [trial.user_attrs["ending"] for trial in ended] == ["child lost", "complete"]
+
+
+def test_deaths_further_apart_do_not_stop_the_slot(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.slot.CRASH_WINDOW", 0.0)
     played = play(dict.fromkeys(range(1, 12, 2), "child lost"), "search.trials=3")
     assert played.slot.failure is None
+
+
+@pytest.mark.parametrize(
+    ("cause", "ending", "state"),
+    [
+        (None, "complete", "COMPLETE"),
+        ("failed", "failed", "FAIL"),
+        ("out of memory", "out of memory", "PRUNED"),
+        ("over time", "over time", "PRUNED"),
+        ("interrupted", "complete", "COMPLETE"),
+    ],
+)
+def test_how_a_trial_ended_is_in_its_record(play: Any, cause: str | None, ending: str, state: str) -> None:
+    played = play({} if cause is None else {1: cause}, "search.trials=1")
+    assert (played.trials[-1].user_attrs["ending"], played.trials[-1].state.name) == (ending, state)
 
 
 def test_a_cohort_that_changed_puts_the_trial_back_and_ends_the_slot(
@@ -253,7 +272,7 @@ def test_details_that_may_name_participants_stay_on_the_terminal(play: Any) -> N
 
 
 def test_a_trial_that_another_process_ended_is_left_alone_and_the_slot_goes_on(
-    play: Any, monkeypatch: pytest.MonkeyPatch
+    play: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     original = PlayedChild.run_fold
     reaped: list[int] = []
@@ -262,7 +281,7 @@ def test_a_trial_that_another_process_ended_is_left_alone_and_the_slot_goes_on(
         if not reaped:
             (study,) = all_studies(self.storage)
             reaped.append(study.get_trials()[-1].number)
-            requeue(study, study.get_trials()[-1], "owner lost")
+            requeue(study, study.get_trials()[-1], "owner lost", tmp_path / "reaper.lock")
         return original(self, config, split, *rest)
 
     monkeypatch.setattr(PlayedChild, "run_fold", run_fold)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search import spool
-from search.spool import SpoolFile, adopt_orphans, read_json, reject, write_json
+from data_prep import files
+from search.spool import SpoolFile, adopt_orphans, has_dead_writer, read_json, reject, write_json
 
 WRITER = """
 import sys, time
@@ -156,7 +156,7 @@ def test_a_refused_write_leaves_the_file_as_it_was(own, monkeypatch):
 
     own.append({"number": 0})
     with monkeypatch.context() as patch:
-        patch.setattr(spool.os, "fsync", full)
+        patch.setattr(files.os, "fsync", full)
         with pytest.raises(OSError, match="No space left"):
             own.append({"number": 1})
     own.append({"number": 2})
@@ -193,3 +193,82 @@ def test_a_json_file_is_replaced_whole_and_a_missing_one_is_empty(tmp_path):
     write_json(path, {"b": 1})
     assert read_json(path) == {"b": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_leaves_file_count_and_cursor_as_they_were(own, files_end_at):
+    own.append({"number": 0}, {"number": 1})
+    own.commit(own.read(1)[-1].end, 1)
+    before = own.path.read_bytes()
+    files_end_at(len(before) + 10)
+    with pytest.raises(OSError, match=r"File too large.*\.jsonl"):
+        own.append({"number": 2}, {"number": 3})
+    assert own.path.read_bytes() == before
+    files_end_at(1)
+    with pytest.raises(OSError, match=r"File too large.*\.cursor"):
+        own.commit(own.read(1)[-1].end, 1)
+    files_end_at(None)
+    assert (numbers(own), own.left) == ([1], 1)
+    own.append({"number": 4})
+    assert (numbers(own), own.left) == ([1, 4], 2)
+    assert read_json(own.path.with_suffix(".cursor"))["offset"] < len(before)
+
+
+def test_no_garbage_stays_between_where_a_refused_write_cannot_be_taken_back(own, files_end_at, monkeypatch):
+    def refuse(descriptor, length):
+        raise OSError(28, "No space left on device")
+
+    own.append({"number": 0})
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "ftruncate", refuse)
+        files_end_at(own.path.stat().st_size + 10)
+        with pytest.raises(OSError, match="File too large"):
+            own.append({"number": 1, "text": "x" * 200})
+        files_end_at(None)
+        with pytest.raises(OSError, match="No space left"):
+            own.append({"number": 2})
+    own.append({"number": 3})
+    assert own.path.read_text() == '{"number":0}\n{"number":3}\n'
+
+
+def test_a_new_spool_file_is_in_its_folder_for_good(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(files, "sync_file", synced.append)
+    SpoolFile.create(tmp_path / "spool").close()
+    assert synced == [tmp_path, tmp_path / "spool"]
+
+
+@given(cut=st.integers(0, 200), tail=st.integers(0, 40).map(bytes))
+def test_wherever_a_power_cut_tears_a_spool_whole_events_are_adopted(tmp_path_factory, cut, tail):
+    folder = tmp_path_factory.mktemp("spool")
+    dead = SpoolFile.create(folder)
+    for number in range(6):
+        dead.append({"number": number, "text": "x" * 10})
+    die(dead)
+    content = dead.path.read_bytes()[:cut]
+    dead.path.write_bytes(content + tail)
+    orphans = adopt_orphans(folder)
+    assert [numbers(orphan) for orphan in orphans] == [list(range(content.count(b"\n")))] * bool(orphans)
+    assert bool(orphans) == (b"\n" in content)
+    for orphan in orphans:
+        orphan.close()
+
+
+def test_a_rejection_after_a_torn_one_is_readable(tmp_path):
+    (tmp_path / "rejected.jsonl").write_text('{"torn')
+    reject(tmp_path, {"op": "metrics"}, "a bad name")
+    reject(tmp_path, {"op": "tags"}, "another")
+    torn, *kept = (tmp_path / "rejected.jsonl").read_text().splitlines()
+    assert torn == '{"torn'
+    assert [json.loads(line)["event"]["op"] for line in kept] == ["metrics", "tags"]
+
+
+def test_a_dead_writer_is_told_from_a_living_and_from_one_that_ended_well(tmp_path):
+    assert not has_dead_writer(tmp_path / "absent")
+    living = SpoolFile.create(tmp_path)
+    assert not has_dead_writer(tmp_path)
+    living.close()
+    assert not has_dead_writer(tmp_path)
+    cut_off = SpoolFile.create(tmp_path)
+    cut_off.append({"op": "tags"})
+    cut_off.close()
+    assert has_dead_writer(tmp_path)

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import signal
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import optuna
@@ -15,7 +15,16 @@ from search.errors import StudyStoppedError
 from search.home import Home
 from search.pruner import PairedParticipantPruner
 from search.sections import SearchSection
-from search.storage import KernelLock, all_studies, check_url, make_pruner, make_sampler, open_storage
+from search.storage import (
+    all_studies,
+    check_url,
+    is_known,
+    make_pruner,
+    make_sampler,
+    open_storage,
+    open_to_read,
+    storage_told,
+)
 
 
 def test_sqlite_serves_one_slot_and_is_refused_for_two(tmp_path: Path) -> None:
@@ -53,27 +62,6 @@ for _ in range(6):
     assert sorted(taken) == [float(number) for number in range(24)]
 
 
-def test_a_killed_lock_holder_delays_nobody(tmp_path: Path) -> None:
-    journal = tmp_path / "journal"
-    code = f"""
-import sys
-from pathlib import Path
-from search.storage import KernelLock
-KernelLock(Path({str(journal)!r})).acquire()
-print("held", flush=True)
-sys.stdin.read()
-"""
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    os.kill(holder.pid, signal.SIGKILL)
-    lock = KernelLock(journal)
-    assert lock.acquire()
-    lock.release()
-
-
 def test_samplers_are_those_asked_for_and_depend_on_their_seed() -> None:
     assert isinstance(make_sampler(SearchSection(sampler="tpe"), 1, 0), optuna.samplers.TPESampler)
 
@@ -107,3 +95,71 @@ def test_a_study_that_was_not_completely_created_is_not_listed(tmp_path: Path) -
     optuna.create_study(study_name="half", storage=storage)
     optuna.create_study(study_name="whole", storage=storage).set_user_attr("identity", {})
     assert [study.study_name for study in all_studies(storage)] == ["whole"]
+
+
+@pytest.mark.parametrize("url", [None, "sqlite:///{}/new.db", "sqlite+pysqlite:///{}/new.db", "sqlite://"])
+def test_looking_for_a_study_makes_no_file(url: str | None, tmp_path: Path) -> None:
+    home = Home.at(tmp_path / "home")
+    place = url and url.format(tmp_path)
+    assert open_to_read(place, home) is None
+    assert not is_known("s", place, home)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", [None, "sqlite:///{}/trials.db"])
+def test_what_is_read_is_what_was_written(url: str | None, tmp_path: Path) -> None:
+    home, place = Home.at(tmp_path), url and url.format(tmp_path)
+    study = optuna.create_study(study_name="s", storage=open_storage(place, home))
+    study.set_user_attr("identity", {})
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir() if path.suffix != ".lock"}
+    storage = open_to_read(place, home)
+    assert storage is not None
+    assert [found.user_attrs for found in all_studies(storage)] == [{"identity": {}}]
+    study.set_user_attr("more", 1)
+    assert all_studies(storage)[0].user_attrs == {"identity": {}, "more": 1}, "a page that stays open goes on"
+    assert is_known("s", place, home)
+    assert before.keys() == {path for path in tmp_path.iterdir() if path.suffix != ".lock"}
+
+
+def test_a_database_of_another_program_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("create table runs (id int)")
+    connection.close()
+    before = path.read_bytes()
+    assert open_to_read(f"sqlite:///{path}", Home.at(tmp_path)) is None
+    assert path.read_bytes() == before
+
+
+def test_records_that_nobody_can_follow_are_one_line(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    home.journal.write_text('{"op_code":4,"worker_id":"a"}\n')
+    with pytest.raises(StudyStoppedError, match="its records cannot be followed") as caught:
+        open_to_read(None, home)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://nobody@127.0.0.1:1/x", "sqlite:///{}/text"])
+def test_a_storage_that_cannot_be_read_says_so_in_one_line(url: str, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no database")
+    with pytest.raises(StudyStoppedError, match="--storage: cannot be opened") as caught:
+        open_to_read(url.format(tmp_path), Home.at(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_database_on_a_full_disk_stops_the_study_in_one_line(
+    tmp_path: Path, files_end_at: Callable[[int | None], None]
+) -> None:
+    path = tmp_path / "trials.db"
+    storage = open_storage(f"sqlite:///{path}", Home.at(tmp_path))
+    study = optuna.create_study(study_name="s", storage=storage)
+    files_end_at(path.stat().st_size)
+    many = {f"a{number}": "x" * 2000 for number in range(100)}
+
+    def note() -> None:
+        for name, text in many.items():
+            study.set_user_attr(name, text)
+
+    with pytest.raises(StudyStoppedError, match=r"--storage: .*disk.*is kept") as caught, storage_told():
+        note()
+    assert "\n" not in str(caught.value)

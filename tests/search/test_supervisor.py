@@ -82,7 +82,7 @@ def test_the_same_study_gives_the_same_numbers(finished: Any, make_study: MakeSt
         ("validation.folds=4", "validation.folds: must stay 3"),
         ("label.genes=['CD3E']", "label.genes: must stay ['CD3D']"),
         ("search.metric=brier", "search.metric: must stay 'roc_auc'"),
-        ("space.batch_size=[9, 18]", "space.batch_size: must stay 9 as at"),
+        ("space.batch_size=[3, 18]", "space.batch_size: must keep 9 of its choices 9, but got 3, 18"),
     ],
 )
 def test_another_study_under_the_same_name_is_refused(

@@ -30,6 +30,19 @@ def trial(number: int, state: str, value: float | None, folds: int = 5) -> dict[
     }
 
 
+def test_the_state_column_says_why_a_trial_did_not_end_well() -> None:
+    endings = [
+        ("COMPLETE", "complete"),
+        ("PRUNED", "out of memory"),
+        ("FAIL", "child lost"),
+        ("RUNNING", None),
+    ]
+    rows = [{**trial(n, state, 0.6), "ending": ending} for n, (state, ending) in enumerate(endings)]
+    lines = printed(trials_table(record(*rows)), width=120).splitlines()
+    told = [line[7:21].strip() for line in lines if line.strip()[:1].isdigit()]
+    assert told == ["done", "out of memory", "child lost", "running"]
+
+
 def record(*trials: dict[str, Any], best: int | None = None) -> dict[str, Any]:
     return {
         "study": "s",

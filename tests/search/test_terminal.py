@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import optuna
 import pytest
 
+from data_prep.problems import InputError
 from search.home import Home
 from search.storage import open_storage
-from search.terminal import counting, open_existing, say
+from search.terminal import counting, open_existing, read_record, say
 
 
 def test_say_is_one_line_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,3 +29,14 @@ def test_a_home_without_a_study_is_not_created_by_looking(tmp_path: Path) -> Non
     assert not home.root.exists()
     open_storage(None, home)
     assert open_existing(home, None) is not None
+
+
+def test_a_record_that_is_not_this_versions_is_named_with_what_it_lacks(
+    empty_study: optuna.Study, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"study 's': its record .* KeyError: 'metric'"):
+        read_record(empty_study, Home.at(tmp_path), None)
+    empty_study.set_user_attr("metric", "roc_auc")
+    empty_study.set_user_attr("cohort", {"name": "toy"})
+    with pytest.raises(InputError, match=r"'biopsies', 'excluded', 'hash'"):
+        read_record(empty_study, Home.at(tmp_path), None)

@@ -4,14 +4,14 @@ import signal
 import socket
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from mlflow_server.config import ServerConfig
 from mlflow_server.launch import free_port, start
-from search.run_ids import RunIds
 from search.spool import SpoolFile
-from search.tracking import MlflowSink, Tracker
+from search.tracking import Tracker
 
 FIRST_USE = """
 import logging, sys
@@ -352,23 +352,19 @@ def test_a_status_or_key_that_mlflow_cannot_take_is_refused_at_once(make):
         tracker.end_run("it's", "FINISHED")
 
 
-def test_tags_and_metrics_of_one_run_are_one_request(uri, tmp_path, monkeypatch):
-    from mlflow import MlflowClient
+def test_a_run_may_be_dated_and_one_that_may_be_missing_is_let_be(make, read, tmp_path):
+    """As when a run is published again from the record, and when a lost trial's fold may have had none."""
+    tracker, began = make(), datetime(2026, 3, 1, 12, tzinfo=UTC)
+    tracker.start_run("trial/3", "trial 3", {}, {}, started=began)
+    tracker.end_run("trial/3", "FINISHED", ended=began + timedelta(minutes=5))
+    tracker.end_run("trial/3/fold/1", "FAILED", if_any=True)
+    info = read(tracker, "trial/3").info
+    assert (info.start_time, info.end_time - info.start_time) == (1772366400000, 300_000)
+    assert not (tmp_path / "spool" / "rejected.jsonl").exists()
 
-    sink = MlflowSink(uri, None, "cd3d", RunIds(tmp_path / "spool", uri, "cd3d"), "cd3d")
-    head = {"key": "trial/1", "time": 1}
-    sink.deliver([head | {"op": "start", "name": "trial", "tags": {}, "params": {}, "parent": None}])
-    requests, log_batch = [], MlflowClient.log_batch
 
-    def record(client, run_id, **content):
-        requests.append({kind: len(items) for kind, items in content.items()})
-        log_batch(client, run_id, **content)
-
-    monkeypatch.setattr(MlflowClient, "log_batch", record)
-    old, new = ({"op": "tags", "tags": {"device": device}} for device in ("cpu", "gpu"))
-    curve = [{"op": "metrics", "metrics": {"loss": 1 / step}, "step": step} for step in (1, 2)]
-    sink.deliver([head | event for event in (old, *curve, new)])
-    (experiment,) = MlflowClient(uri).search_experiments(filter_string="name = 'cd3d'")
-    (run,) = MlflowClient(uri).search_runs([experiment.experiment_id])
-    assert requests == [{"metrics": 2, "tags": 1}]
-    assert (run.data.tags["device"], run.data.metrics["loss"]) == ("gpu", 0.5)
+def test_the_run_of_a_fold_that_is_there_is_ended(make, read):
+    tracker = make()
+    tracker.start_run("trial/3/fold/1", "fold 1", {}, {})
+    tracker.end_run("trial/3/fold/1", "FAILED", if_any=True)
+    assert read(tracker, "trial/3/fold/1").info.status == "FAILED"

@@ -1,0 +1,112 @@
+"""Earlier trials in terms of the present space, so that samplers go on learning from them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Container, Mapping
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.pruners import BasePruner
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from search.booking import booked_settings
+from search.domains import Value
+from search.feasible import logical_name
+from search.space import Space
+from search.suggest import distribution_of
+from search.widening import CHANGES, Lists
+
+
+class SlotStudy(optuna.Study):
+    """A study as one slot sees it.
+
+    Where its space has changed since its start, samplers see trials as if they had been sampled from this
+    slot's space: with its names and distributions, where it has their values. To them a parameter whose name
+    or distribution differs is another one. They read trials by `_get_trials` alone.
+
+    Args:
+        study_name: Its name.
+        storage: Where it is.
+        space: What the slot samples from.
+        pruner: Of the trials.
+    """
+
+    def __init__(self, study_name: str, storage: BaseStorage, space: Space, pruner: BasePruner) -> None:
+        super().__init__(study_name, storage, optuna.samplers.RandomSampler(), pruner)
+        self._space = space
+        self._lists: Lists | None = None
+        self._seen: dict[int, FrozenTrial] = {}  # finished trials by number; they change no more
+
+    def ask(self, fixed_distributions: dict[str, BaseDistribution] | None = None) -> optuna.Trial:
+        """The next trial; what became of the space is looked up once for it."""
+        attributes = self.user_attrs
+        self._lists = Lists(attributes) if attributes.get(CHANGES) else None
+        return super().ask(fixed_distributions)
+
+    def get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """The trials as they are, for all but samplers."""
+        return super()._get_trials(deepcopy, states)
+
+    def is_foreign(self, trial: FrozenTrial) -> bool:
+        """Whether a waiting trial has an architecture that this process' study file does not have."""
+        settings = _logical(trial.system_attrs.get("fixed_params", {})) | _logical(trial.params)
+        settings |= booked_settings(trial) or {}
+        known = self._space.catalogue.names
+        return settings.get("architecture", known[0]) not in known
+
+    def _get_trials(
+        self,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+        use_cache: bool = False,
+    ) -> list[FrozenTrial]:
+        """The trials as samplers are to see them; the name is Optuna's."""
+        if self._lists is None:
+            return super()._get_trials(deepcopy, states, use_cache)
+        trials = super()._get_trials(False, states, use_cache)
+        told = [self._retold(trial, self._lists) for trial in trials]
+        return copy.deepcopy(told) if deepcopy else told
+
+    def _retold(self, trial: FrozenTrial, lists: Lists) -> FrozenTrial:
+        if trial.state == TrialState.WAITING:
+            return trial
+        if not trial.state.is_finished():
+            return retold(trial, self._space, lists)
+        if trial.number not in self._seen:
+            self._seen[trial.number] = retold(trial, self._space, lists)
+        return self._seen[trial.number]
+
+
+def retold(trial: FrozenTrial, space: Space, lists: Lists) -> FrozenTrial:
+    """The trial as if it had been sampled from a space.
+
+    A value that the space does not have is left out, as is what the trial has not sampled yet; parameters
+    that are none of the space's (of hypermodels) stay as they are. Where the space gained a parameter,
+    earlier trials have its default, which they used.
+    """
+    values = booked_settings(trial)
+    values = _logical(trial.params) if values is None else values
+    settings = space.settings(values)
+    if settings["architecture"] not in space.catalogue.names:
+        return trial
+    told = copy.copy(trial)
+    names = [name for name in trial.params if logical_name(name) not in space]
+    params: dict[str, Any] = {name: trial.params[name] for name in names}
+    distributions = {name: trial.distributions[name] for name in names}
+    for parameter in space.parameters:
+        if parameter.name in values and parameter.exists(settings):
+            asked = lists.asked(space, parameter, settings)
+            if values[parameter.name] in asked.domain:
+                params[asked.name] = values[parameter.name]
+                distributions[asked.name] = distribution_of(asked.domain)
+    told.params, told.distributions = params, distributions
+    return told
+
+
+def _logical(params: Mapping[str, Value]) -> dict[str, Value]:
+    return {logical_name(name): value for name, value in params.items()}

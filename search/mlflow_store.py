@@ -1,0 +1,376 @@
+"""The one door to MLflow: events turned into requests, and runs read back.
+
+MLflow is imported when the first request is made, so importing this module costs nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from search.delivery import JOINED, METRICS_AT_ONCE, Outage, Rejected
+from search.doctor.sqlite_files import one_at_a_time
+from search.ledger import FoundRun
+from search.run_ids import EXPERIMENT, RunIds
+from search.spool import Event
+from search.tracking_uri import without_password
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+logger = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+
+KEY_TAG, STUDY_TAG, OPENED_TAG = "radsearch.key", "radsearch.study", "radsearch.opened"
+PARENT_TAG = "mlflow.parentRunId"
+
+# Limits of one MLflow request (mlflow/utils/validation.py).
+PARAMS_AT_ONCE = TAGS_AT_ONCE = 100
+RUNS_AT_ONCE = 1000
+
+# Error codes by which MLflow says that the request itself is wrong.
+AT_FAULT = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"}
+
+# The courier repeats by itself, so one request neither repeats nor waits for long.
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+class MlflowSink:
+    """Turns events into MLflow requests; every one of them may safely be made twice.
+
+    Args:
+        uri: Tracking URI.
+        artifacts: As in `Tracker`.
+        experiment: Name of the experiment: made if it is missing, restored if it was deleted.
+        run_ids: Where the runs of this experiment are noted.
+        study_id: What marks the runs of this study among others in the experiment.
+    """
+
+    def __init__(
+        self, uri: str, artifacts: Path | None, experiment: str, run_ids: RunIds, study_id: str
+    ) -> None:
+        self._uri = uri
+        self._artifacts = artifacts
+        self._experiment = experiment
+        self._study_id = study_id
+        self._run_ids = run_ids
+        self._connected: tuple[MlflowClient, str] | None = None
+        self._handlers: dict[str, Callable[[MlflowClient, Event], None]] = {
+            "start": self._start,
+            "params": lambda client, event: self._complete(client, self._run(client, event), event["params"]),
+            "artifact": self._artifact,
+            "text": lambda client, event: client.log_text(
+                self._id(client, event), event["text"], event["name"]
+            ),
+            "end": self._end,
+        }
+
+    def deliver(self, events: Sequence[Event]) -> None:
+        """See `search.delivery.Sink`."""
+        op = events[0].get("op")
+        if op not in JOINED and op not in self._handlers:
+            known = ", ".join((*JOINED, *self._handlers))
+            raise Rejected(f"an event must be one of {known}, but got {op!r}")
+        client, _ = self._connection()
+        with _verdicts():
+            if op in JOINED:
+                self._batch(client, events)
+            else:
+                self._handlers[op](client, events[0])
+
+    def connect(self) -> None:
+        """Make the experiment, or take it out of MLflow's bin, ahead of the first event.
+
+        Raises:
+            Outage: MLflow cannot be reached.
+        """
+        self._connection()
+
+    def _connection(self) -> tuple[MlflowClient, str]:
+        if self._connected is None:
+            try:
+                with _verdicts():
+                    client = _client(self._uri)
+                    experiment = self._open_experiment(client)
+            except Outage:
+                raise
+            except Exception as error:  # no event is at fault; migrations raise what they like
+                raise Outage(_line(error)) from error
+            self._connected = client, experiment
+        return self._connected
+
+    def _open_experiment(self, client: MlflowClient) -> str:
+        with self._run_ids.locked() as note:
+            found = client.get_experiment_by_name(self._experiment)
+            if found is None:
+                location = self._artifacts.absolute().as_uri() if self._artifacts else None
+                # The kind chooses the UI's view: runs and models rather than traces of a language model.
+                tags = {"mlflow.experimentKind": "custom_model_development"}
+                identifier = str(client.create_experiment(self._experiment, location, tags))
+            else:
+                identifier = str(found.experiment_id)
+                if found.lifecycle_stage == "deleted":
+                    client.restore_experiment(identifier)
+            note(EXPERIMENT, identifier)
+        return identifier
+
+    def _start(self, client: MlflowClient, event: Event) -> None:
+        key, opened = event["key"], {OPENED_TAG: str(event["time"])}
+        with self._run_ids.locked() as note:
+            run = self._find(client, key)
+            if run is None:
+                run = self._create(client, event, opened)
+            elif self._is_news(run, event):
+                client.update_run(run.info.run_id, status="RUNNING", name=event["name"])
+                self._tag(client, run.info.run_id, event["tags"] | opened)
+            note(key, run.info.run_id)
+        self._complete(client, run, event["params"])
+
+    def _create(self, client: MlflowClient, event: Event, opened: Mapping[str, str]) -> Run:
+        tags = event["tags"] | opened | {KEY_TAG: event["key"], STUDY_TAG: self._study_id}
+        tags |= {"mlflow.source.name": "radsearch", "mlflow.source.type": "LOCAL"}
+        if event["parent"] is not None:
+            parent = self._run_ids.get(event["parent"])
+            if parent is None:
+                found = self._find(client, event["parent"])
+                parent = found.info.run_id if found else None
+            if parent is None:
+                logger.warning("MLflow run of %r: no run of its parent %r", event["key"], event["parent"])
+            else:
+                tags[PARENT_TAG] = parent
+        _, experiment = self._connection()
+        return client.create_run(experiment, event.get("started", event["time"]), tags, event["name"])
+
+    def _find(self, client: MlflowClient, key: str) -> Run | None:
+        """The run of a key: the one noted, or, noted or not, the one that carries the key's tags."""
+        from mlflow.exceptions import MlflowException
+
+        noted = self._run_ids.get(key)
+        if noted is not None:
+            try:
+                run = client.get_run(noted)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+            else:
+                if run.info.lifecycle_stage == "active":
+                    return run
+        _, experiment = self._connection()
+        runs = client.search_runs(
+            [experiment], f"tags.`{KEY_TAG}` = '{key}'", order_by=["attributes.start_time ASC"]
+        )
+        return next((run for run in runs if run.data.tags.get(STUDY_TAG) == self._study_id), None)
+
+    def _run(self, client: MlflowClient, event: Event) -> Run:
+        run = self._find(client, event["key"])
+        if run is None:
+            raise Rejected(f"a run must be started first, but {event['key']!r} has none")
+        if self._run_ids.get(event["key"]) != run.info.run_id:
+            with self._run_ids.locked() as note:
+                note(event["key"], run.info.run_id)
+        return run
+
+    def _id(self, client: MlflowClient, event: Event) -> str:
+        return self._run_ids.get(event["key"]) or str(self._run(client, event).info.run_id)
+
+    def _complete(self, client: MlflowClient, run: Run, params: Mapping[str, str]) -> None:
+        from mlflow.entities import Param
+
+        missing = [Param(name, text) for name, text in params.items() if name not in run.data.params]
+        for chunk in _chunks(missing, PARAMS_AT_ONCE):
+            client.log_batch(run.info.run_id, params=chunk)
+
+    def _tag(self, client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        for chunk in _chunks([RunTag(name, text) for name, text in tags.items()], TAGS_AT_ONCE):
+            client.log_batch(run_id, tags=chunk)
+
+    def _batch(self, client: MlflowClient, events: Sequence[Event]) -> None:
+        from mlflow.entities import Metric, RunTag
+
+        metrics = [
+            Metric(name, value, event["time"], event["step"])
+            for event in events
+            if event["op"] == "metrics"
+            for name, value in event["metrics"].items()
+        ]
+        tags: dict[str, str] = {}
+        for event in events:
+            if event["op"] == "tags":
+                tags |= event["tags"]
+        run_id = self._id(client, events[0])
+        first, *rest = list(_chunks([RunTag(*tag) for tag in tags.items()], TAGS_AT_ONCE)) or [[]]
+        for chunk in _chunks(metrics, METRICS_AT_ONCE):
+            client.log_batch(run_id, metrics=chunk, tags=first)
+            first = []
+        for some in [first, *rest]:
+            if some:
+                client.log_batch(run_id, tags=some)
+
+    def _artifact(self, client: MlflowClient, event: Event) -> None:
+        if not Path(event["path"]).is_file():
+            raise Rejected(f"an artifact must be a file until it is delivered, but {event['path']} is none")
+        client.log_artifact(self._id(client, event), event["path"], event["folder"] or None)
+
+    def _end(self, client: MlflowClient, event: Event) -> None:
+        if event.get("if_any") and self._find(client, event["key"]) is None:
+            return
+        run = self._run(client, event)
+        if event["time"] >= int(run.data.tags.get(OPENED_TAG, 0)):
+            client.set_terminated(run.info.run_id, event["status"], event.get("ended", event["time"]))
+
+    @staticmethod
+    def _is_news(run: Run, event: Event) -> bool:
+        """Whether the run was neither opened nor ended later than the event, say by another process."""
+        opened = int(run.data.tags.get(OPENED_TAG, 0))
+        return bool(event["time"] >= max(opened, run.info.end_time or 0))
+
+
+class MlflowRuns:
+    """The runs of one study, to be read and put in order; nothing is made by looking.
+
+    Every method raises `Outage` where MLflow cannot be reached, `Rejected` where it refuses.
+
+    Args:
+        uri: Tracking URI.
+        experiment: Name of the experiment.
+        study_id: What marks the runs of this study among others in the experiment.
+    """
+
+    def __init__(self, uri: str, experiment: str, study_id: str) -> None:
+        self._experiment, self._study_id = experiment, study_id
+        with _verdicts():
+            self._client = _client(uri)
+
+    def is_binned(self) -> bool:
+        """Whether the experiment is in MLflow's bin."""
+        with _verdicts():
+            experiment = self._client.get_experiment_by_name(self._experiment)
+            return experiment is not None and experiment.lifecycle_stage == "deleted"
+
+    def all(self) -> list[FoundRun]:
+        """Every run, the deleted ones too, the oldest first."""
+        from mlflow.entities import ViewType
+
+        found: list[Run] = []
+        with _verdicts():
+            experiment = self._client.get_experiment_by_name(self._experiment)
+            if experiment is None:
+                return []
+            mine, token = f"tags.`{STUDY_TAG}` = '{self._study_id}'", None
+            while token != "":
+                page = self._client.search_runs(
+                    [experiment.experiment_id],
+                    mine,
+                    ViewType.ALL,
+                    RUNS_AT_ONCE,
+                    ["attributes.start_time ASC"],
+                    token,
+                )
+                found += page
+                token = page.token or ""
+        return [_found(run) for run in found if KEY_TAG in run.data.tags]
+
+    def files(self, run_id: str) -> dict[str, int]:
+        """Size in bytes of each artifact at the top of a run's folder."""
+        with _verdicts():
+            return {item.path: item.file_size or 0 for item in self._client.list_artifacts(run_id)}
+
+    def steps(self, run_id: str, metric: str) -> set[int]:
+        """The steps at which a run has a value of a metric."""
+        with _verdicts():
+            return {point.step for point in self._client.get_metric_history(run_id, metric)}
+
+    def fetch(self, run_id: str, name: str, folder: Path) -> Path:
+        """Copy an artifact into a folder."""
+        with _verdicts():
+            return Path(self._client.download_artifacts(run_id, name, str(folder)))
+
+    def delete(self, run_id: str) -> None:
+        """Put a run into MLflow's bin."""
+        with _verdicts():
+            self._client.delete_run(run_id)
+
+    def restore(self, run_id: str) -> None:
+        """Take a run out of MLflow's bin."""
+        with _verdicts():
+            self._client.restore_run(run_id)
+
+    def nest(self, run_id: str, parent: str) -> None:
+        """Put a run below another."""
+        with _verdicts():
+            self._client.set_tag(run_id, PARENT_TAG, parent)
+
+
+def _found(run: Run) -> FoundRun:
+    tags = run.data.tags
+    return FoundRun(
+        run_id=run.info.run_id,
+        key=tags[KEY_TAG],
+        status=run.info.status,
+        deleted=run.info.lifecycle_stage == "deleted",
+        started=run.info.start_time or 0,
+        parent=tags.get(PARENT_TAG),
+        tags=tags,
+        params=run.data.params,
+        metrics=run.data.metrics,
+    )
+
+
+def _client(uri: str) -> MlflowClient:
+    _prepare()
+    from mlflow import MlflowClient
+
+    with one_at_a_time(uri):
+        return MlflowClient(uri, registry_uri=uri)
+
+
+def _prepare() -> None:
+    """Settings that MLflow reads from the environment, and silence: the courier reports what matters."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    import mlflow  # noqa: F401 - it sets the levels of its loggers when it is imported
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def _verdicts() -> Iterator[None]:
+    """Translate errors into `Rejected` (the event is at fault) and `Outage` (anything else)."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+
+    try:
+        yield
+    except MlflowException as error:
+        cause = error.__cause__
+        broken = isinstance(cause, SQLAlchemyError) and not isinstance(cause, DataError | IntegrityError)
+        if error.error_code in AT_FAULT and not broken:
+            raise Rejected(_line(error)) from error
+        raise Outage(_line(error)) from error
+    except (SQLAlchemyError, OSError) as error:
+        raise Outage(_line(error)) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise Rejected(f"{type(error).__name__}: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    text = without_password(" ".join(str(error).split()))
+    return text if len(text) <= 200 else f"{text[:199]}…"
+
+
+def _chunks(items: list[Item], size: int) -> Iterator[list[Item]]:
+    return (items[first : first + size] for first in range(0, len(items), size))

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_prep.problems import InputError
+from search.home import Home
+from search.identity import check_identity, identity_of, own_before
+from search.material import Material, prepare
+from search.study_file import Study
+
+MakeStudy = Callable[..., Study]
+
+
+@pytest.fixture
+def made(make_study: MakeStudy, tmp_path: Path) -> Callable[..., tuple[Study, Material]]:
+    def make(*overrides: str) -> tuple[Study, Material]:
+        study = make_study(tmp_path, *overrides)
+        return study, prepare(study, Home.at(tmp_path / "home"), frozen=False)
+
+    return make
+
+
+def test_the_identity_changes_with_what_makes_trials_comparable(made: Any) -> None:
+    assert identity_of(*made()) == identity_of(*made("search.trials=9", "search.sampler=tpe"))
+    assert identity_of(*made()) != identity_of(*made("training.patience=2"))
+
+
+def test_what_is_checked_is_what_is_recorded_from_then_on(made: Any, tmp_path: Path) -> None:
+    before = identity_of(*made())
+    assert check_identity(*made(), before, Home.at(tmp_path / "home")) == before
+
+
+@pytest.mark.parametrize("key", ["search.seed", "default.dropout", "cohort.patches.radius"])
+def test_an_identity_of_an_earlier_version_gains_what_it_lacks(made: Any, tmp_path: Path, key: str) -> None:
+    now = identity_of(*made())
+    before = {name: value for name, value in now.items() if name != key}
+    assert check_identity(*made(), before, Home.at(tmp_path / "home")) == now
+
+
+def test_another_default_of_what_is_not_sampled_is_refused(made: Any, tmp_path: Path) -> None:
+    before = identity_of(*made()) | {"default.dropout": 0.5}
+    with pytest.raises(InputError, match=r"default\.dropout: must stay 0\.5 .* but got 0\.0\. Leave it$"):
+        check_identity(*made(), before, Home.at(tmp_path / "home"), "Leave it")
+
+
+def test_data_are_named_only_where_no_setting_explains_their_difference(made: Any, tmp_path: Path) -> None:
+    before = identity_of(*made()) | {"cohort.labels": "0" * 64}
+    with pytest.raises(InputError, match=r"cohort\.labels: must stay .* sha256 000000000000\)") as caught:
+        check_identity(*made(), before, Home.at(tmp_path / "home"))
+    assert len(caught.value.problems) == 1
+    with pytest.raises(InputError, match=r"training\.epochs: must stay") as caught:
+        check_identity(*made("training.epochs=3"), before, Home.at(tmp_path / "home"))
+    assert len(caught.value.problems) == 1
+
+
+def test_patches_cut_out_larger_are_compared_where_the_recorded_ones_reach(made: Any, tmp_path: Path) -> None:
+    study, material = made("space.jitter=[0.0, 1.5]")
+    before = identity_of(*made("space.jitter=0.0"))
+    assert before["cohort.patches"] != material.patches.hash
+    kept = check_identity(study, material, before, Home.at(tmp_path / "home"))
+    assert kept["cohort.patches"] == before["cohort.patches"]
+
+
+def test_architectures_of_ones_own_are_read_back() -> None:
+    section = {"function": "mine.py:build", "smallest_radius": 3, "hypermodel": None}
+    own = own_before({"architectures.mine": section, "architectures.mine (sha256)": "0"}).own
+    assert (list(own), own["mine"].smallest_radius) == (["mine"], 3)

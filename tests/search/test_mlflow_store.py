@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from mlflow_server.launch import free_port
+from search import mlflow_store
+from search.delivery import Outage, Rejected
+from search.mlflow_store import MlflowRuns, MlflowSink
+from search.opening import study_id
+from search.run_ids import RunIds
+
+
+@pytest.fixture
+def uri(finished: Any, tmp_path: Path) -> str:
+    """A copy of the finished study's database; its artifacts are the original ones."""
+    shutil.copy(finished.home.root / "mlflow.db", tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+@pytest.fixture
+def shelf(uri: str, finished: Any) -> MlflowRuns:
+    return MlflowRuns(uri, "toy", study_id(finished.outcome.study))
+
+
+def run_of(shelf: MlflowRuns, key: str) -> mlflow_store.FoundRun:
+    return next(run for run in shelf.all() if run.key == key)
+
+
+def test_tags_and_metrics_of_one_run_are_one_request(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = MlflowSink(uri, None, "cd3d", RunIds(tmp_path / "spool", uri, "cd3d"), "cd3d")
+    head: dict[str, Any] = {"key": "trial/1", "time": 1}
+    sink.deliver([head | {"op": "start", "name": "trial", "tags": {}, "params": {}, "parent": None}])
+    requests: list[dict[str, int]] = []
+    log_batch = MlflowClient.log_batch
+
+    def record(client: MlflowClient, run_id: str, **content: Any) -> None:
+        requests.append({kind: len(items) for kind, items in content.items()})
+        log_batch(client, run_id, **content)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", record)
+    old, new = ({"op": "tags", "tags": {"device": device}} for device in ("cpu", "gpu"))
+    curve: list[dict[str, Any]] = [
+        {"op": "metrics", "metrics": {"loss": 1 / step}, "step": step} for step in (1, 2)
+    ]
+    sink.deliver([head | event for event in (old, *curve, new)])
+    (experiment,) = MlflowClient(uri).search_experiments(filter_string="name = 'cd3d'")
+    (run,) = MlflowClient(uri).search_runs([experiment.experiment_id])
+    assert requests == [{"metrics": 2, "tags": 1}]
+    assert (run.data.tags["device"], run.data.metrics["loss"]) == ("gpu", 0.5)
+
+
+def test_an_experiment_is_there_before_the_first_event(uri: str, tmp_path: Path) -> None:
+    MlflowSink(uri, None, "new", RunIds(tmp_path / "spool", uri, "new"), "new").connect()
+    assert MlflowClient(uri).get_experiment_by_name("new").lifecycle_stage == "active"
+    assert MlflowRuns(uri, "new", "new").all() == []
+
+
+@pytest.mark.parametrize("at_once", [4, 1000])
+def test_every_run_of_the_study_is_read_with_what_it_holds(
+    at_once: int, shelf: MlflowRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mlflow_store, "RUNS_AT_ONCE", at_once)
+    runs = {run.key: run for run in shelf.all()}
+    folds = {f"trial/{trial}/fold/{split}" for trial in range(2) for split in range(3)}
+    assert runs.keys() == {"study", "trial/0", "trial/1"} | folds
+    assert len({run.run_id for run in runs.values()}) == 9
+    trial, fold = runs["trial/0"], runs["trial/0/fold/2"]
+    assert (trial.status, trial.deleted, trial.parent) == ("FINISHED", False, runs["study"].run_id)
+    assert (trial.params["optimizer"], trial.metrics["folds_done"]) == ("sgd", 3.0)
+    assert (fold.parent, fold.tags["level"]) == (trial.run_id, "fold")
+
+
+def test_runs_of_another_study_are_not_read(shelf: MlflowRuns, uri: str) -> None:
+    assert MlflowRuns(uri, "toy", "another").all() == []
+    assert MlflowRuns(uri, "none", "another").all() == []
+
+
+def test_artifacts_and_curves_are_looked_up_run_by_run(shelf: MlflowRuns, tmp_path: Path) -> None:
+    trial = run_of(shelf, "trial/1").run_id
+    files = shelf.files(trial)
+    assert files.keys() == {"roc.png", "confusion.png", "held_out.png", "out_of_fold.tsv"}
+    path = shelf.fetch(trial, "roc.png", tmp_path)
+    assert (path, path.stat().st_size) == (tmp_path / "roc.png", files["roc.png"])
+    assert shelf.steps(run_of(shelf, "trial/1/fold/0").run_id, "epoch.loss") == {1, 2}
+    with pytest.raises((Rejected, Outage)):
+        shelf.fetch(trial, "none.png", tmp_path)
+
+
+def test_a_run_goes_into_the_bin_and_comes_back(shelf: MlflowRuns) -> None:
+    run = run_of(shelf, "trial/1")
+    shelf.delete(run.run_id)
+    assert run_of(shelf, "trial/1").deleted
+    shelf.restore(run.run_id)
+    assert run_of(shelf, "trial/1") == run
+
+
+def test_a_run_is_put_below_another(shelf: MlflowRuns) -> None:
+    fold, other = run_of(shelf, "trial/0/fold/0"), run_of(shelf, "trial/1")
+    shelf.nest(fold.run_id, other.run_id)
+    assert run_of(shelf, "trial/0/fold/0").parent == other.run_id
+
+
+def test_an_experiment_in_the_bin_is_known_as_such(shelf: MlflowRuns, uri: str) -> None:
+    assert not shelf.is_binned()
+    client = MlflowClient(uri)
+    client.delete_experiment(client.get_experiment_by_name("toy").experiment_id)
+    assert shelf.is_binned()
+
+
+def test_a_server_that_is_not_there_is_an_outage() -> None:
+    shelf = MlflowRuns(f"http://127.0.0.1:{free_port()}", "toy", "id")
+    with pytest.raises(Outage):
+        shelf.all()

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from search.domains import Value
-from search.endings import UNBOUNDED, decide
+from search.endings import ENDINGS, UNBOUNDED, decide
 from search.feasible import logical_name
 from search.owner import Owner
 from search.records import FoldResult
@@ -30,7 +31,8 @@ from search.versions import software_versions
 FOLD, SETTINGS, VERSIONS = "radsearch:fold:", "radsearch:settings", "radsearch:versions"
 UNBOOKED_SECONDS = 60  # a trial without an owner for so long lost its process before it was booked
 KEPT = (FOLD, SETTINGS, "fixed_params")
-OWN_ATTRIBUTES = ("owner", "fate", "error", "ending")  # of one process' attempt; a copy starts without them
+# Of one process' attempt; a copy starts without them.
+OWN_ATTRIBUTES = {"owner", "fate", "error", "ending", *(ending.constraint for ending in ENDINGS.values())}
 
 
 def finished_folds(trial: FrozenTrial) -> dict[int, FoldResult]:
@@ -97,11 +99,12 @@ def place_in_line(trials: Sequence[FrozenTrial], number: int | None = None) -> i
         number: The trial; None for the one that will be handed out next.
     """
     if number is None:
-        waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
-        number = min((trial.number for trial in waiting), default=len(trials))
-        for trial in waiting:
-            if trial.number == number and "place" in trial.user_attrs:
-                return int(trial.user_attrs["place"])
+        waiting = (trial for trial in trials if trial.state == TrialState.WAITING)
+        following = min(waiting, key=lambda trial: trial.number, default=None)
+        if following is not None and "place" in following.user_attrs:
+            return int(following.user_attrs["place"])
+        # A copy of a trial that died before its place was booked stands where that one stood.
+        number = len(trials) if following is None else key_of(following)
     return sum("retry_of" not in trial.user_attrs for trial in trials if trial.number < number)
 
 
@@ -125,8 +128,7 @@ def _requeue(study: optuna.Study, trial: FrozenTrial, cause: str) -> None:
     try:
         storage.set_trial_user_attr(trial._trial_id, "ending", cause)
         storage.set_trial_user_attr(trial._trial_id, "error", cause)
-        if ending.retry:
-            storage.set_trial_user_attr(trial._trial_id, "fate", "requeue")
+        storage.set_trial_user_attr(trial._trial_id, "fate", "requeue" if ending.retry else "final")
         storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
     except UpdateFinishedTrialError:
         return  # somebody else ended it first
@@ -146,10 +148,11 @@ def _copy(trial: FrozenTrial) -> FrozenTrial:
     kept = {name: value for name, value in trial.user_attrs.items() if name not in OWN_ATTRIBUTES}
     lost = trial.user_attrs.get("error") not in UNBOUNDED
     kept |= {"retry_of": trial.number, "key": key_of(trial), "retries": int(kept.get("retries", 0)) + lost}
+    sampled = SETTINGS in trial.system_attrs  # else the seed draws all of them once more, and the same
     return optuna.create_trial(
         state=TrialState.WAITING,
-        params=trial.params,
-        distributions=trial.distributions,
+        params=trial.params if sampled else {},
+        distributions=trial.distributions if sampled else {},
         user_attrs=kept,
         system_attrs={k: v for k, v in trial.system_attrs.items() if k.startswith(KEPT)},
         intermediate_values=trial.intermediate_values,
@@ -165,7 +168,10 @@ def reap(study: optuna.Study, lock: Path) -> list[int]:
     """
     with exclusive(lock):
         _mend(study)
-        dead = [t for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)) if is_orphan(t)]
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        # Whoever asks a journal for a trial holds this lock until the trial has its owner.
+        known = isinstance(study._storage, JournalStorage)
+        dead = [t for t in running if is_orphan(t) or (known and "owner" not in t.user_attrs)]
         for trial in dead:
             _requeue(study, trial, "owner lost")
     return [trial.number for trial in dead]

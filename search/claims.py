@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search.booking import counts, place_in_line
+from search.booking import counts, exclusive, place_in_line
 from search.hindsight import SlotStudy
 from search.limits import StudyLimit
+from search.owner import Owner
 from search.sections import SearchSection
 from search.storage import make_sampler
 
@@ -26,14 +28,18 @@ class Claims:
     Args:
         search: How many trials, which sampler, which seed.
         slots: How many slots of this process ask.
+        reaper_lock: The home's lock of whoever hands trials out, fails or copies them: under it a trial that
+            runs has its owner, and no two processes of one home count before the other has asked.
         limit: Refuses trials for which no time is left; None for no limit.
 
     Attributes:
         lock: Held while trials are counted; hold it to keep them from being counted half-way.
     """
 
-    def __init__(self, search: SearchSection, slots: int, limit: StudyLimit | None = None) -> None:
-        self._search, self._slots, self._limit = search, slots, limit
+    def __init__(
+        self, search: SearchSection, slots: int, reaper_lock: Path, limit: StudyLimit | None = None
+    ) -> None:
+        self._search, self._slots, self._limit, self._reaper_lock = search, slots, limit, reaper_lock
         self.lock = threading.Lock()
 
     def __call__(self, study: optuna.Study) -> optuna.Trial | None:
@@ -42,10 +48,10 @@ class Claims:
         A lost trial's copy is owed even then: it is one of those that were asked for. A trial that waits for
         an architecture which a later start added to the study is left to that one.
 
-        Several processes on one study may together hand out a trial too many each, as they do not wait for
-        each other between counting and asking.
+        Processes of several homes on one study may together hand out a trial too many each, as they do not
+        wait for each other between counting and asking.
         """
-        with self.lock:
+        with self.lock, exclusive(self._reaper_lock):
             trials = study.get_trials(deepcopy=False)
             owed = any(
                 trial.state == TrialState.WAITING and "retry_of" in trial.user_attrs for trial in trials
@@ -58,7 +64,9 @@ class Claims:
                 return None
             seed = trial_seed(self._search.seed, place_in_line(trials))
             study.sampler = make_sampler(self._search, self._slots, seed)
-            return study.ask()
+            trial = study.ask()
+            trial.set_user_attr("owner", str(Owner.of()))
+            return trial
 
 
 def _is_foreign(study: optuna.Study, trials: Sequence[FrozenTrial]) -> bool:

@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import sqlalchemy
+
+from data_prep.files import whole_file
 from search.delivery import JOINED, METRICS_AT_ONCE, Outage, Rejected
 from search.doctor.sqlite_files import one_at_a_time
 from search.ledger import FoundRun
@@ -334,7 +337,21 @@ def _client(uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 
     with one_at_a_time(uri):
+        _provide_database(uri)
         return MlflowClient(uri, registry_uri=uri)
+
+
+def _provide_database(uri: str) -> None:
+    """Make a database file whole: killed amid its migrations, MLflow could never open it again."""
+    url = sqlalchemy.make_url(uri) if uri.startswith("sqlite") else None
+    if url is None or not url.database or Path(url.database).exists():
+        return
+    from mlflow.store.db.utils import _initialize_tables
+
+    with whole_file(Path(url.database)) as draft:
+        engine = sqlalchemy.create_engine(f"sqlite:///{draft}")
+        _initialize_tables(engine)  # type: ignore[no-untyped-call]
+        engine.dispose()
 
 
 def _prepare() -> None:

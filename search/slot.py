@@ -33,7 +33,6 @@ from search.home import StudyFolder
 from search.limits import TrialLimit
 from search.material import Material
 from search.metrics import finite, pooled_metrics
-from search.owner import Owner
 from search.pictures import draw_trial
 from search.progress import Listener
 from search.publishing import TrialPublisher
@@ -122,7 +121,6 @@ class Slot:
 
         A retried trial keeps the seed and the settings of its first attempt, whatever became of the space.
         """
-        trial.set_user_attr("owner", str(Owner.of()))
         study, unbuilt, before = self._bench.study, None, booked_settings(_frozen(trial))
         space = study.parameters if before is None else study.parameters.only(enqueued(trial))
         sampled = sample(trial, space)
@@ -134,7 +132,7 @@ class Slot:
             unbuilt = failure
         place = trial.user_attrs.get("place")
         if place is None:
-            place = place_in_line(self._study.get_trials(deepcopy=False), trial.number)
+            place = place_in_line(self._study.get_trials(deepcopy=False), key_of(trial))
         trial.set_user_attr("place", place)
         trial.set_user_attr("key", key_of(trial))
         book_settings(trial, settings)
@@ -142,18 +140,24 @@ class Slot:
         return TrialConfig(settings, trial_seed(self._bench.study.search.seed, place)), unbuilt
 
     def _run_folds(self, trial: optuna.Trial, config: TrialConfig, folds: dict[int, FoldResult]) -> bool:
-        """Run the folds that are missing, book each; returns whether the trial was pruned."""
-        for split in self._bench.material.folds.splits():
-            if split.index in folds:
+        """Run the folds that are missing, book each; returns whether the trial was pruned.
+
+        An earlier attempt may have died when its last fold was booked, but not reported or judged.
+        """
+        splits, reported = self._bench.material.folds.splits(), _frozen(trial).intermediate_values
+        for split in splits:
+            if split.index + 1 in folds and split.index in reported:
                 continue
-            limit = TrialLimit.of(self._bench.study.search.trial_timeout, folds.values())
-            folds[split.index] = self._run_fold(trial, config, split.index, limit)
-            value = self._running_value(folds)
-            if value is not None:
+            is_new = split.index not in folds
+            if is_new:
+                limit = TrialLimit.of(self._bench.study.search.trial_timeout, folds.values())
+                folds[split.index] = self._run_fold(trial, config, split.index, limit)
+            value = self._running_value({k: fold for k, fold in folds.items() if k <= split.index})
+            if value is not None and split.index not in reported:
                 trial.report(value, step=split.index)
-            self._bench.listener.fold_done(trial.number, split.index, value)
-            unfinished = len(folds) < len(self._bench.material.folds.splits())
-            if unfinished and value is not None and trial.should_prune():
+            if is_new:
+                self._bench.listener.fold_done(trial.number, split.index, value)
+            if len(folds) < len(splits) and value is not None and trial.should_prune():
                 return True
         return False
 

@@ -157,7 +157,7 @@ class _Run:
         folder.logs.mkdir(parents=True, exist_ok=True)
         splits, search = len(self.material.folds.splits()), self.study.search
         limit = StudyLimit(self.options.timeout, splits, search.trial_timeout, self._tell_short)
-        claims = Claims(search, len(placements), limit)
+        claims = Claims(search, len(placements), folder.reaper_lock, limit)
         bench = Bench(
             self.study, self.material, folder, self.publisher, self.listener, self.stop.event, claims
         )

@@ -11,7 +11,7 @@ from search.ledger import FoundRun, RunRecord
 from search.publishing import STUDY
 
 # Tags by which runs are found and compared; others tell of one process, or of versions that may be newer.
-COMPARED_TAGS = ("level", "study", "fold_table", "trial", "fold", "ending")
+COMPARED_TAGS = ("level", "study", "fold_table", "trial", "fold", "ending", "device")
 
 
 def differences_of(

@@ -12,7 +12,7 @@ import pytest
 from optuna.trial import TrialState
 
 from search import booking
-from search.booking import book_fold, counts, finished_folds, key_of, reap, requeue
+from search.booking import book_fold, book_settings, counts, finished_folds, key_of, place_in_line, reap, requeue
 from search.home import Home
 from search.owner import Owner
 from search.records import FoldResult
@@ -47,6 +47,7 @@ def test_a_dead_owners_trial_is_taken_up_by_a_copy_with_its_folds(
     empty_study: optuna.Study, make_fold: Callable[..., FoldResult], tmp_path: Path
 ) -> None:
     trial = running(empty_study)
+    book_settings(trial, trial.params)
     book_fold(trial, make_fold(0))
     trial.report(0.7, step=0)
     assert reap(empty_study, lock_of(tmp_path)) == [0]
@@ -61,26 +62,59 @@ def test_a_dead_owners_trial_is_taken_up_by_a_copy_with_its_folds(
 
 def test_the_copy_is_the_next_trial_asked_for(empty_study: optuna.Study, tmp_path: Path) -> None:
     trial = running(empty_study)
+    book_settings(trial, trial.params)
     reap(empty_study, lock_of(tmp_path))
     again = empty_study.ask()
     assert again.suggest_float("learning_rate", 0.0, 1.0) == trial.params["learning_rate"]
 
 
-def test_a_living_owners_trial_and_a_young_unowned_one_are_left_alone(
+def test_a_living_owners_trial_is_left_alone_and_an_unowned_one_is_taken_up(
     empty_study: optuna.Study, tmp_path: Path
 ) -> None:
+    """In a home whoever asks for a trial holds the lock until the trial has its owner."""
     running(empty_study, str(Owner.of()))
     empty_study.ask()
-    assert reap(empty_study, lock_of(tmp_path)) == []
-    assert states(empty_study) == ["RUNNING", "RUNNING"]
+    assert reap(empty_study, lock_of(tmp_path)) == [1]
+    assert states(empty_study) == ["RUNNING", "FAIL", "WAITING"]
 
 
-def test_an_unowned_trial_is_reaped_in_the_end(
-    empty_study: optuna.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_in_a_database_that_homes_share_an_unowned_trial_is_taken_up_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    empty_study.ask()
+    study = optuna.create_study(storage=f"sqlite:///{tmp_path}/shared.db")
+    study.ask()
+    assert reap(study, lock_of(tmp_path)) == []
     monkeypatch.setattr(booking, "UNBOOKED_SECONDS", -1)
-    assert reap(empty_study, lock_of(tmp_path)) == [0]
+    assert reap(study, lock_of(tmp_path)) == [0]
+
+
+def test_a_trial_that_died_while_it_was_sampled_is_sampled_anew_in_its_place(
+    empty_study: optuna.Study, tmp_path: Path
+) -> None:
+    """Half of its parameters beside the other half of another draw would be another trial."""
+    running(empty_study)
+    reap(empty_study, lock_of(tmp_path))
+    assert empty_study.get_trials()[1].params == {}
+    assert place_in_line(empty_study.get_trials()) == 0
+
+
+def test_what_one_attempt_was_ended_for_is_not_its_copys(empty_study: optuna.Study, tmp_path: Path) -> None:
+    """The process died between the noting and the ending."""
+    trial = running(empty_study)
+    trial.set_user_attr("ending", "out of memory")
+    trial.set_user_attr("oom", 1)
+    reap(empty_study, lock_of(tmp_path))
+    assert set(empty_study.get_trials()[1].user_attrs) == {"retry_of", "key", "retries"}
+
+
+def test_an_interruption_that_died_half_way_gives_no_retry_beyond_the_second(
+    empty_study: optuna.Study, tmp_path: Path
+) -> None:
+    trial = running(empty_study)
+    trial.set_user_attr("retries", 2)
+    trial.set_user_attr("fate", "requeue")
+    reap(empty_study, lock_of(tmp_path))
+    assert states(empty_study) == ["FAIL"]
 
 
 def test_reaping_twice_or_from_many_sides_makes_one_copy(empty_study: optuna.Study, tmp_path: Path) -> None:

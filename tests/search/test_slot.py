@@ -98,7 +98,7 @@ class Played:
             self.publisher,  # type: ignore[arg-type]
             Listener(),
             self.stop,
-            Claims(study.search, 1),
+            Claims(study.search, 1, home.study(study.name).reaper_lock),
         )
         self.slot = Slot(bench, slot_study(study, storage), self.child)  # type: ignore[arg-type]
         self.slot.run()

@@ -1,0 +1,62 @@
+"""What every fault test does in the end: run the study undisturbed, and go through the books."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from optuna.trial import FrozenTrial
+
+from tests.contracts.faults.books import Books, amiss, different, journal_amiss, trained_twice
+from tests.contracts.faults.ledger import files_amiss, tracking_amiss
+from tests.contracts.faults.victims import NAME, Process, Victim, Warm
+
+LONGEST = 120.0  # seconds that a run of these studies may take on a busy machine
+
+
+def finish(process: Process, victim: Victim) -> None:
+    """Wait for a run that nobody disturbs."""
+    code = process.wait(LONGEST)
+    if code is None:
+        raise AssertionError(f"an undisturbed run hangs; it said\n{tail(victim.log)}")
+    assert code == 0, f"an undisturbed run ended with {code}; it said\n{tail(victim.log)}"
+
+
+def mend(warm: Warm, victim: Victim) -> None:
+    """What a user does on the morning after: `radsearch doctor`."""
+    long_ago = time.time() - 7200  # doctor leaves alone what a living process may be writing
+    for path in victim.home.rglob(".*"):
+        os.utime(path, (long_ago, long_ago))
+    code = warm.command(victim, "doctor", NAME, "--home", str(victim.home))
+    assert code == 0, f"doctor ended with {code}; it said\n{tail(victim.log)}"
+
+
+def verdict(
+    victim: Victim, undisturbed: Sequence[FrozenTrial], supervisors: int = 1, traced: bool = True
+) -> list[str]:
+    """Everything that is wrong with a study after its last run, a line each."""
+
+    def read() -> Iterator[str]:
+        trials = Books(victim.home, NAME).trials()
+        yield from journal_amiss(victim.home)
+        yield from amiss(trials, victim.trials, supervisors)
+        if traced:
+            yield from trained_twice(victim.trace, trials)
+        if supervisors == 1:
+            yield from different(trials, undisturbed)
+        yield from tracking_amiss(victim.home, NAME, trials)
+        yield from files_amiss(victim.home)
+
+    return list(read())
+
+
+def tail(log: Path) -> str:
+    """The end of a log."""
+    return log.read_text(errors="replace")[-2000:]
+
+
+def report(wrong: Sequence[str], history: Sequence[str], how: str) -> str:
+    """A failure's text: what is wrong, what was done, how to do it again."""
+    return "\n".join(["", *wrong[:20], f"({len(wrong)} in all) after", *history, f"again: {how}"])

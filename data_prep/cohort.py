@@ -29,7 +29,7 @@ def read_cohort(folder: Path, progress: Callable[[int, int], None] | None = None
     """Read the tables of a cohort; no image is opened unless there is something to complain about.
 
     Args:
-        folder: The cohort's folder, or its cohort.toml.
+        folder: The cohort's folder, or its cohort.toml; where that is a link, the folder is the link's.
         progress: Called with (done, total) while images are checked, after the tables were found faulty.
 
     Returns:
@@ -52,6 +52,9 @@ def read_cohort(folder: Path, progress: Callable[[int, int], None] | None = None
 def _read_tables(root: Path, name: str, file: CohortFile, problems: Problems) -> Cohort:
     biopsies: tuple[Biopsy, ...] = ()
     places = Places(root, file.follow_links)
+    own = places.at(root / name, name)
+    if own.problem is not None:
+        problems.add(name, own.problem)
     table = _read_table(places, root, file.biopsies, problems)
     if table is not None:
         needed = ("biopsy_id", "participant_id", *_AXES)

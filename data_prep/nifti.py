@@ -91,13 +91,25 @@ def read_header(path: Path) -> Any:
             start = file.read(_START)
         _check_kind(start, is_compressed(path))
         if is_compressed(path):
-            # No more than the header is inflated: damage behind it is found by those who read on.
-            start = zlib.decompressobj(_GZIP).decompress(start, _LONGEST)
+            start = _inflated(start)
         return _parsed(start)
     except InputError:
         raise
     except BROKEN as error:
         raise InputError(f"a readable NIfTI file is needed, but: {_said(error)}") from error
+
+
+def _inflated(start: bytes) -> bytes:
+    """No more than the header: damage behind it is found by those who read on.
+
+    A gzip file may have several members, and zeros between them (RFC 1952; gzip(1)).
+    """
+    header = b""
+    while start and len(header) < _LONGEST:
+        member = zlib.decompressobj(_GZIP)
+        header += member.decompress(start, _LONGEST - len(header))
+        start = member.unused_data.lstrip(b"\0")
+    return header
 
 
 def _check_kind(start: bytes, compressed: bool) -> None:

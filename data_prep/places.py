@@ -3,21 +3,25 @@
 Links inside the cohort's folder are followed, as data sets under git-annex and DataLad are made of them. A
 link that leads out of it is refused unless cohort.toml says `follow_links = true`. A path that cohort.toml
 spells out, absolute or with `..`, is no link: what lies there is held against the last folder spelt out.
+Paths are read as the kernel does, where `..` behind a link starts at what the link leads to.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path, PurePath
 
 from data_prep.plain_files import is_plain, kind_of
 
 MAX_NAME_BYTES = 255
 """Of a file or folder on all file systems in use."""
+
+# Where git-annex keeps content; that of a submodule lies in the repository above it.
+_ANNEX = re.compile(r"(?P<repository>.*?)/\.git/(modules/.+/)?annex/objects/")
 
 
 def is_plain_name(value: str) -> bool:
@@ -58,7 +62,7 @@ class Places:
     """
 
     def __init__(self, root: Path, follow_links: bool) -> None:
-        self._root = Path(os.path.normpath(root.absolute()))  # links unresolved
+        self._root = root.absolute()  # as given: neither links nor ".." resolved
         self._follow = follow_links
         self._known: dict[Path, Place] = {}
         self._folders: dict[tuple[Path, str], tuple[Path, Path]] = {}
@@ -90,18 +94,24 @@ class Places:
         real, base = self._real_and_base(path, template)
         if self._follow or real.is_relative_to(base):
             return Place(True, None, path)
-        return Place(
-            False,
-            f"must lie in {base}, but a link leads to {os.path.realpath(path)}. "
-            "If that is meant, set follow_links = true in cohort.toml.",
-            path,
-        )
+        target = os.path.realpath(path)
+        return Place(False, f"must lie in {base}, but a link leads to {target}. {self._advice(target)}", path)
+
+    def _advice(self, target: str) -> str:
+        """What to do about a link that leads out to `target`."""
+        annex = _ANNEX.match(target)
+        if annex and Path(os.path.realpath(self._root)).is_relative_to(annex["repository"]):
+            return (
+                f"The cohort lies in the DataLad or git-annex data set {annex['repository']}, which keeps "
+                "content there: set follow_links = true in cohort.toml, which is safe here."
+            )
+        return "If that is meant, set follow_links = true in cohort.toml."
 
     def _real_and_base(self, path: Path, template: str) -> tuple[Path, Path]:
         """A file's folder, or the file itself where it is a link, and the folder that it must lie in."""
         key = (path.parent, template)
         if key not in self._folders:
-            inside = Path(os.path.normpath(path.parent.absolute())).is_relative_to(self._root)
+            inside = _folded(path.parent.absolute()).is_relative_to(_folded(self._root))
             base = self._root if inside else self._root / _written_out(template)
             self._folders[key] = Path(os.path.realpath(path.parent)), Path(os.path.realpath(base))
         real, base = self._folders[key]
@@ -109,13 +119,24 @@ class Places:
 
 
 def _written_out(template: str) -> PurePath:
-    """The folders of a template before its first placeholder.
+    """The folders of a template before its first placeholder that no `..` takes back.
 
-    >>> _written_out("../raw/{participant_id}/T1.nii")
-    PurePosixPath('../raw')
+    >>> _written_out("../raw/{participant_id}/T1.nii"), _written_out("{participant_id}/../../raw/T1.nii")
+    (PurePosixPath('../raw'), PurePosixPath('../raw'))
     """
-    folders = PurePath(os.path.normpath(template)).parts[:-1]
-    return PurePath(*takewhile(lambda part: "{" not in part, folders))
+    folders: list[str] = []
+    for part in PurePath(template).parts[:-1]:
+        if part == ".." and folders and "{" in folders[-1]:
+            folders.pop()
+        else:
+            folders.append(part)
+    first = next((number for number, part in enumerate(folders) if "{" in part), len(folders))
+    return PurePath(*folders[:first])
+
+
+def _folded(path: Path) -> Path:
+    """A path with its `..` taken by the letter, as its author reads it."""
+    return Path(os.path.normpath(path))
 
 
 def _unreadable(error: OSError) -> str:

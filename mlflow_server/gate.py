@@ -22,13 +22,17 @@ METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 # elsewhere, on behalf of whoever asks. None of it serves runs and models.
 NOT_SERVED = re.compile(
     r"/gateway/.*|/(ajax-)?api/\d\.\d/(mlflow/)?(runs/create-promptlab-run|issues/invoke"
-    r"|(assistant|gateway|genai|jobs|mcp-servers|prompt-optimization|scorers?|webhooks)(/.*)?)"
+    r"|(assistant|gateway|genai|jobs|mcp-servers|prompt-optimization|scorers?|webhooks)(/.*)?)",
+    re.DOTALL,
 )
 
 # MLflow's limit for one call is 1 MB; it reads a body whole before it asks for a password. Artifacts are
-# written as they come, and after the password.
+# written as they come, and after the password; any other method at such a path is Flask's again.
 LARGEST_BODY = 2**24
-_STREAMED = re.compile(r"/(ajax-)?api/2\.0/mlflow-artifacts/artifacts/.*")
+_STREAMED = re.compile(r"/(ajax-)?api/2\.0/mlflow-artifacts/artifacts/.*", re.DOTALL)
+
+# Starlette lets a path end in a newline that its route does not have.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -51,6 +55,20 @@ def refusal(hosts: Sequence[str], origins: Sequence[str], allowed: Collection[st
         return f"This server answers to {', '.join(allowed)} only."
     if any(origin.partition("://")[2].lower() != hosts[0].lower() for origin in origins):
         return "This server answers to its own pages only."
+    return None
+
+
+def path_refusal(path: str) -> str | None:
+    """Why nothing is served under a path, as a line for whoever asked for it; None if something may be.
+
+    Args:
+        path: As an ASGI server decoded it.
+    """
+    if not path.startswith("/") or _CONTROL.search(path):
+        return "A path that begins with / and holds no control characters is needed."
+    # Flask serves //a as /a, and leads from /a//b to /a/b.
+    if NOT_SERVED.fullmatch(re.sub("/+", "/", path)):
+        return "This server keeps runs and models; what MLflow has for language models is not served."
     return None
 
 
@@ -77,7 +95,7 @@ class Gate:
         line = self._refusal(scope)
         if line is not None:
             await _refuse(_with_headers(send), line)
-        elif _STREAMED.fullmatch(scope["path"]):
+        elif scope["method"] == "PUT" and _STREAMED.fullmatch(scope["path"]):
             await self._app(scope, receive, _with_headers(send))
         else:
             await self._app(scope, _bounded(receive), _with_headers(send))
@@ -87,9 +105,7 @@ class Gate:
         line = refusal(hosts, origins, self._allowed)
         if line is None and scope["method"] not in METHODS:
             line = f"{scope['method']} is refused."
-        if line is None and NOT_SERVED.fullmatch(scope["path"]):
-            line = "This server keeps runs and models; what MLflow has for language models is not served."
-        return line
+        return line or path_refusal(scope["path"])
 
 
 def _values(scope: Scope, name: bytes) -> list[str]:

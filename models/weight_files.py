@@ -85,7 +85,8 @@ def _by_layer(file: h5py.File, room: int) -> Weights:
     def read(group: h5py.Group, name: str) -> FloatArray:
         nonlocal taken
         dataset = _own_dataset(group, name)
-        taken += math.prod(dataset.shape) * max(dataset.dtype.itemsize, 4)
+        chunk = math.prod(dataset.chunks) if dataset.chunks else 0  # read whole, however little of it is used
+        taken += max(math.prod(dataset.shape), chunk) * max(dataset.dtype.itemsize, 4)
         _check_size(taken, room)
         return np.asarray(dataset, np.float32)
 

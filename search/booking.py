@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search.domains import Value
 from search.endings import ENDINGS, UNBOUNDED, decide
 from search.feasible import logical_name
+from search.metrics import DIRECTIONS
 from search.owner import Owner
 from search.records import FoldResult
 from search.versions import software_versions
@@ -32,7 +33,7 @@ FOLD, SETTINGS, VERSIONS = "radsearch:fold:", "radsearch:settings", "radsearch:v
 UNBOOKED_SECONDS = 60  # a trial without an owner for so long lost its process before it was booked
 KEPT = (FOLD, SETTINGS, "fixed_params")
 # Of one process' attempt; a copy starts without them.
-OWN_ATTRIBUTES = {"owner", "fate", "error", "ending", *(ending.constraint for ending in ENDINGS.values())}
+OWN_ATTRIBUTES = {"owner", "fate", "error", "ending", *DIRECTIONS, *(e.constraint for e in ENDINGS.values())}
 
 
 def finished_folds(trial: FrozenTrial) -> dict[int, FoldResult]:
@@ -118,11 +119,15 @@ def requeue(study: optuna.Study, trial: FrozenTrial, cause: str, lock: Path) -> 
         lock: The home's lock of whoever makes copies, so that two never make one each.
     """
     with exclusive(lock):
-        _requeue(study, trial, cause)
+        if _fail(study, trial, cause):
+            _mend(study, trial.number)
 
 
-def _requeue(study: optuna.Study, trial: FrozenTrial, cause: str) -> None:
-    """The intention is written first and the copy made last: who dies between leaves a trial for `_mend`."""
+def _fail(study: optuna.Study, trial: FrozenTrial, cause: str) -> bool:
+    """Fail a trial, unless somebody else ended it first; returns whether it was done.
+
+    What is to become of it is written before: who dies then, or before the copy, leaves a trial for `_mend`.
+    """
     ending = decide(cause, int(trial.user_attrs.get("retries", 0)))
     storage = study._storage
     try:
@@ -131,16 +136,22 @@ def _requeue(study: optuna.Study, trial: FrozenTrial, cause: str) -> None:
         storage.set_trial_user_attr(trial._trial_id, "fate", "requeue" if ending.retry else "final")
         storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
     except UpdateFinishedTrialError:
-        return  # somebody else ended it first
-    _mend(study)
+        return False
+    return True
 
 
-def _mend(study: optuna.Study) -> None:
-    """Make the copies that are missing: of trials to be requeued which no trial names as its origin."""
+def _mend(study: optuna.Study, number: int | None = None) -> None:
+    """Make the copies that are missing: of trials to be requeued which no trial names as its origin.
+
+    Args:
+        study: The study.
+        number: Look at this trial alone; None for all.
+    """
     trials = study.get_trials(deepcopy=False)
     origins = {trial.user_attrs.get("retry_of") for trial in trials}
     for trial in trials:
-        if is_superseded(trial) and trial.number not in origins:
+        looked_at = number is None or trial.number == number
+        if looked_at and is_superseded(trial) and trial.number not in origins:
             study.add_trial(_copy(trial))
 
 
@@ -159,12 +170,15 @@ def _copy(trial: FrozenTrial) -> FrozenTrial:
     )
 
 
-def reap(study: optuna.Study, lock: Path) -> list[int]:
+def reap(
+    study: optuna.Study, lock: Path, lost: Callable[[FrozenTrial], None] = lambda trial: None
+) -> list[int]:
     """Requeue the running trials whose owner is dead; returns their numbers.
 
     Args:
         study: The study.
         lock: A file that keeps two reapers of one home apart.
+        lost: Called with each such trial when it has failed, before anybody can take its copy up.
     """
     with exclusive(lock):
         _mend(study)
@@ -173,7 +187,9 @@ def reap(study: optuna.Study, lock: Path) -> list[int]:
         known = isinstance(study._storage, JournalStorage)
         dead = [t for t in running if is_orphan(t) or (known and "owner" not in t.user_attrs)]
         for trial in dead:
-            _requeue(study, trial, "owner lost")
+            if _fail(study, trial, "owner lost"):
+                lost(study._storage.get_trial(trial._trial_id))
+                _mend(study, trial.number)
     return [trial.number for trial in dead]
 
 

@@ -129,6 +129,7 @@ class Child:
         """The child's reply to a request; what it sends before goes to `on_message`."""
         try:
             channel = self._connected()
+            self._oom_kills = oom_kills()
             channel.send(request)
             reply = self._wait(channel, on_message, limit)
         except ChannelClosedError as error:
@@ -165,7 +166,6 @@ class Child:
         ours, theirs = socket.socketpair()
         self._log.parent.mkdir(parents=True, exist_ok=True)
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        self._oom_kills = oom_kills()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 child_command(theirs.fileno()),

@@ -29,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     try:
         with _terminable():
-            return _run(args)
+            code = _run(args)
+            sys.stdout.flush()  # a pager that was closed shows here, and not at exit
+            return code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Terminated:
@@ -67,6 +69,8 @@ def _run(args: argparse.Namespace) -> int:
         return _complain(error.problems, EXIT_INPUT)
     except StudyStoppedError as error:
         return _complain([str(error)], EXIT_CANNOT_GO_ON)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         return _complain([f"{place}{error.strerror or error}"], EXIT_CANNOT_GO_ON)

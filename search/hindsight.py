@@ -15,7 +15,8 @@ from optuna.trial import FrozenTrial, TrialState
 from search.booking import booked_settings
 from search.domains import Value
 from search.feasible import logical_name
-from search.space import Space
+from search.space import Space, largest
+from search.space_changes import domain_of, plain
 from search.suggest import distribution_of
 from search.widening import CHANGES, Lists
 
@@ -53,11 +54,24 @@ class SlotStudy(optuna.Study):
         return super()._get_trials(deepcopy, states)
 
     def is_foreign(self, trial: FrozenTrial) -> bool:
-        """Whether a waiting trial has an architecture that this process' study file does not have."""
+        """Whether a waiting trial needs what a later start added to the study.
+
+        That is an architecture that this process' study file does not have, or a radius beyond its patches.
+        """
         settings = _logical(trial.system_attrs.get("fixed_params", {})) | _logical(trial.params)
         settings |= booked_settings(trial) or {}
         known = self._space.catalogue.names
-        return settings.get("architecture", known[0]) not in known
+        if settings.get("architecture", known[0]) not in known:
+            return True
+        needed = _least_radius(self._space, settings)
+        # One that no start has offered is an error of whoever enqueued it, and fails its trial.
+        return needed > self._space.largest_radius and needed <= self._largest_added()
+
+    def _largest_added(self) -> int:
+        """The largest radius that any start has added to the study; 0 where none has."""
+        changes = self.user_attrs.get(CHANGES, ())
+        added = [change["now"] for change in changes if change["parameter"] == "patch_radius"]
+        return max((largest(domain_of(entry)) for entry in added), default=0)
 
     def _get_trials(
         self,
@@ -106,6 +120,20 @@ def retold(trial: FrozenTrial, space: Space, lists: Lists) -> FrozenTrial:
                 distributions[asked.name] = distribution_of(asked.domain)
     told.params, told.distributions = params, distributions
     return told
+
+
+def _least_radius(space: Space, settings: Mapping[str, Value]) -> int:
+    """The least radius that a trial can have; what is not among its settings is sampled from the space."""
+    if "patch_radius" in settings:
+        return int(settings["patch_radius"])
+    if "architecture" not in settings:
+        return 0
+    stems = [settings["stem"]] if "stem" in settings else plain(space.domain("stem"))
+    size = int(settings.get("resize_to", largest(space.domain("resize_to"))))
+    name = str(settings["architecture"])
+    behind = [(str(stem), size if stem == "resize" else None) for stem in stems]
+    radii = (space.catalogue.smallest_radius(name, stem, to) for stem, to in behind)
+    return min((radius for radius in radii if radius is not None), default=0)
 
 
 def _logical(params: Mapping[str, Value]) -> dict[str, Value]:

@@ -102,8 +102,7 @@ class Home:
         if problem:
             raise InputError(f"{self.root}: {problem}")
         found = {place: folder_problem(place) for place in self._folders(study) if os.path.lexists(place)}
-        lock = self.journal.with_name(self.journal.name + ".lock")
-        found |= {file: file_problem(file) for file in (self.journal, lock, self.root / "mlflow.db")}
+        found |= {file: file_problem(file) for file in self._files(study)}
         problems = Problems()
         for place, problem in found.items():
             if problem:
@@ -113,10 +112,21 @@ class Home:
 
     def _folders(self, study: str | None) -> Iterator[Path]:
         """The folders inside that a run writes to."""
-        studies = self.root / "studies"
-        yield from (self.logs, self.cache, self.artifacts, self.tracking_artifacts, studies)
-        for name in [study] if study else sorted(path.name for path in studies.glob("*/")):
-            yield from self.study(name).folders
+        yield from (self.logs, self.cache, self.artifacts, self.tracking_artifacts, self.root / "studies")
+        for folder in self._studies(study):
+            yield from folder.folders
+
+    def _files(self, study: str | None) -> Iterator[Path]:
+        """The files that are written in place, locks among them."""
+        for name in ("optuna.journal", "optuna.journal.lock", "mlflow.db", "mlflow.db.lock", "doctor.lock"):
+            yield self.root / name
+        for folder in self._studies(study):
+            yield from (folder.reaper_lock, folder.root / "doctor.lock")
+            yield from (folder.spool / name for name in ("runs.json", "runs.lock", "rejected.jsonl"))
+
+    def _studies(self, study: str | None) -> list[StudyFolder]:
+        names = [study] if study else sorted(path.name for path in (self.root / "studies").glob("*/"))
+        return [self.study(name) for name in names]
 
     @property
     def journal(self) -> Path:

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from data_prep.cache import load_patches
+from data_prep.patches import PatchSet
 from data_prep.problems import Problems
 from search.catalogue import Catalogue
 from search.home import Home
@@ -15,8 +18,9 @@ from search.material import Material
 from search.sections import ArchitectureSection, InputSection, TrainingSection
 from search.study_file import Study
 
+PATCHES, LARGEST = "cohort.patches", "space.patch_radius.high"
 CONTENT = {  # of which a study knows the sha256 alone
-    "cohort.patches": "images, masks and sites of the biopsies",
+    PATCHES: "images, masks and sites of the biopsies",
     "cohort.labels": "expression and labels of the biopsies",
     "folds.hash": "who is held out together",
 }
@@ -33,13 +37,13 @@ def identity_of(study: Study, material: Material) -> dict[str, Any]:
     """What makes the trials of a study comparable, by a name for each part."""
     return {
         "cohort.name": material.cohort,
-        "cohort.patches": material.patches.hash,
+        PATCHES: material.patches.hash,
         REACH: material.patches.request.radius,
         "cohort.labels": material.labels_hash,
         "folds.hash": material.folds.hash,
         "search.metric": study.search.metric,
         SEED: study.search.seed,
-        "space.patch_radius.high": study.parameters.largest_radius,
+        LARGEST: study.parameters.largest_radius,
         **_own_code(study),
         **_defaults(study),
         **_flat("label", study.label.model_dump(mode="json")),
@@ -54,7 +58,8 @@ def check_identity(
 ) -> dict[str, Any]:
     """Refuse a study that differs from the one recorded; data only where no setting explains the difference.
 
-    Architectures and weights may be added.
+    Architectures and weights may be added, and the largest radius may grow where that changes no voxel that
+    earlier trials saw.
 
     Args:
         study: The study to continue with.
@@ -71,9 +76,14 @@ def check_identity(
     """
     now = identity_of(study, material)
     known = {**_younger_than(before), **before}
+    wider: dict[str, Any] = {}
     if REACH in known and known[REACH] != now[REACH]:
-        patches = _patches_hash(material, known[REACH], home)
-        now |= {"cohort.patches": patches, REACH: known[REACH]}
+        earlier = _patches_at(material, known[REACH], home)
+        is_another = earlier.hash != known[PATCHES]  # which is then what is told
+        if now[LARGEST] > known[LARGEST] and (is_another or _same_voxels(earlier, material.patches)):
+            wider = {key: now[key] for key in (LARGEST, REACH, PATCHES)}
+            known[LARGEST] = now[LARGEST]
+        now |= {PATCHES: earlier.hash, REACH: known[REACH]}
     changed = [key for key in now if _differs(known, now, key)]
     settings = [key for key in changed if key not in CONTENT]
     named = [key for key in settings if not key.startswith(DEFAULT)]  # settings of a section may explain them
@@ -81,7 +91,7 @@ def check_identity(
     for key in named or settings or changed:
         problems.add(f"study {study.name!r}: {key}", f"{_law(key, known.get(key), now[key])}. {advice}")
     problems.raise_any()
-    return {**now, **before}
+    return {**now, **before, **wider}
 
 
 def own_before(before: Mapping[str, Any]) -> Catalogue:
@@ -101,6 +111,13 @@ def _law(key: str, before: Any, now: Any) -> str:
         return (
             f"must stay as at the study's start ({CONTENT[key]}, sha256 {str(before)[:12]}), "
             f"but differs (sha256 {str(now)[:12]})"
+        )
+    if key == LARGEST and now < before:
+        return f"must stay at least {before}, as earlier trials could ask for it, but got {now}"
+    if key == LARGEST:
+        return (
+            f"must stay {before} unless no voxel of earlier trials changes with it (where patches are "
+            f"resampled, by input.spacing_mm, last bits depend on how much is cut out), but got {now}"
         )
     return f"must stay {before!r} as it was at the study's start, but got {now!r}"
 
@@ -122,15 +139,24 @@ def _younger_than(before: Mapping[str, Any]) -> dict[str, Any]:
     return defaults
 
 
-def _patches_hash(material: Material, radius: int, home: Home) -> str:
-    """The hash of the same patches cut out with another radius.
+def _patches_at(material: Material, radius: int, home: Home) -> PatchSet:
+    """The same patches cut out with another radius.
 
-    A choice that was added may have made augmentation reach further; that changes no earlier trial.
+    A choice that was added may have made trials or augmentation reach further than the patches recorded.
     """
     request = replace(material.patches.request, radius=radius)
     whole = load_patches(material.source, request, home.cache)
     place = {biopsy: row for row, biopsy in enumerate(whole.biopsy_id)}
-    return whole.take([place[biopsy] for biopsy in material.patches.biopsy_id]).hash
+    return whole.take([place[biopsy] for biopsy in material.patches.biopsy_id])
+
+
+def _same_voxels(one: PatchSet, other: PatchSet) -> bool:
+    """Whether two sets of patches are equal to the last bit as far as both reach.
+
+    Voxels of the image's own grid are; a spline through more of the image may differ in its last bits.
+    """
+    radius = min(one.radius, other.radius)
+    return np.array_equal(one.images(radius), other.images(radius))
 
 
 def _own_code(study: Study) -> dict[str, Any]:

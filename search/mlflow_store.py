@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import sqlalchemy
 
-from data_prep.files import whole_file
 from search.delivery import JOINED, METRICS_AT_ONCE, Outage, Rejected
-from search.doctor.sqlite_files import one_at_a_time
 from search.ledger import FoundRun
 from search.run_ids import EXPERIMENT, RunIds
 from search.spool import Event
+from search.sqlite_files import file_made_once, one_at_a_time
 from search.tracking_uri import without_password
 
 if TYPE_CHECKING:
@@ -102,15 +101,9 @@ class MlflowSink:
 
     def _connection(self) -> tuple[MlflowClient, str]:
         if self._connected is None:
-            try:
-                with _verdicts():
-                    client = _client(self._uri)
-                    experiment = self._open_experiment(client)
-            except Outage:
-                raise
-            except Exception as error:  # no event is at fault; migrations raise what they like
-                raise Outage(_line(error)) from error
-            self._connected = client, experiment
+            with _connecting():
+                client = _client(self._uri)
+                self._connected = client, self._open_experiment(client)
         return self._connected
 
     def _open_experiment(self, client: MlflowClient) -> str:
@@ -254,7 +247,7 @@ class MlflowRuns:
 
     def __init__(self, uri: str, experiment: str, study_id: str) -> None:
         self._experiment, self._study_id = experiment, study_id
-        with _verdicts():
+        with _connecting():
             self._client = _client(uri)
 
     def is_binned(self) -> bool:
@@ -348,7 +341,7 @@ def _provide_database(uri: str) -> None:
         return
     from mlflow.store.db.utils import _initialize_tables
 
-    with whole_file(Path(url.database)) as draft:
+    with file_made_once(Path(url.database)) as draft:
         engine = sqlalchemy.create_engine(f"sqlite:///{draft}")
         _initialize_tables(engine)  # type: ignore[no-untyped-call]
         engine.dispose()
@@ -362,6 +355,18 @@ def _prepare() -> None:
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def _connecting() -> Iterator[None]:
+    """What keeps a store from being opened is an `Outage`: no event is at fault, whatever is raised."""
+    try:
+        with _verdicts():
+            yield
+    except Outage:
+        raise
+    except Exception as error:
+        raise Outage(_line(error)) from error
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-# Counters of such kills: of this process' control group (cgroups v2, v1), then of the whole machine.
+# Counters of such kills: of the container (cgroups v2, v1), then of the whole machine.
 COUNTERS = (
     Path("/sys/fs/cgroup/memory.events"),
     Path("/sys/fs/cgroup/memory/memory.oom_control"),
@@ -16,8 +16,8 @@ NAME = "oom_kill"
 def oom_kills() -> int:
     """How often the kernel has killed for want of memory since boot; 0 where it does not tell.
 
-    Counters of the group and of the machine are added up: a limit of the group raises both, the machine's own
-    want of memory the second alone. What counts is that the sum rises while a child lives.
+    Counters of the container, where there is one, and of the machine are added up: what counts is that the
+    sum rises while a child works on something.
     """
     return sum(_count(counter) for counter in COUNTERS)
 

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_prep.memory import memory_bytes
 from data_prep.problems import InputError
 from models.device import thread_counts, visible_gpus
 
@@ -48,7 +49,8 @@ def place(workers: int | None = None, gpus: str | None = None) -> tuple[Placemen
         raise InputError(f"--workers: 1 to {MAX_SLOTS} are possible, but got {workers}")
     chosen = _chosen(gpus, visible_gpus())
     slots = workers or max(1, len(chosen))
-    (threads, inter), limit = thread_counts(cores(), slots), MEMORY_SHARE * memory_mb() / slots
+    threads, inter = thread_counts(cores(), slots)
+    limit = MEMORY_SHARE * memory_bytes() / 2**20 / slots
     gpu_of = [chosen[index % len(chosen)] if chosen else None for index in range(slots)]
     return tuple(Placement(threads, gpu, limit, inter) for gpu in gpu_of)
 
@@ -61,16 +63,6 @@ def cores() -> int:
     except (OSError, ValueError):
         return available
     return available if quota == "max" else max(1, min(available, int(quota) // int(period)))
-
-
-def memory_mb() -> float:
-    """How much memory this process may use, by the machine and its control group (cgroup v2, memory.max)."""
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-    except OSError:
-        limit = "max"
-    return (available if limit == "max" else min(available, int(limit))) / 2**20
 
 
 def _chosen(gpus: str | None, visible: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ password is set only after it was given.
 from __future__ import annotations
 
 import hmac
+import re
 from base64 import b64decode
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -17,13 +18,14 @@ from mlflow_server.gate import HEADERS, refusal
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-FORBIDDEN, UNAUTHORIZED = "403 Forbidden", "401 Unauthorized"
+BAD, FORBIDDEN, UNAUTHORIZED = "400 Bad Request", "403 Forbidden", "401 Unauthorized"
 READING = ("GET", "HEAD", "OPTIONS")
 LOGIN = ("WWW-Authenticate", 'Basic realm="radsearch", charset="UTF-8"')
 
 _NO_FRAMES = "frame-ancestors 'none'"
 # A study that came from elsewhere brings its files along, and a file may be a page with a script.
 _LIFELESS = f"sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; {_NO_FRAMES}"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # With these a request could choose the address that the dashboard's redirects lead to.
 _FORWARDED = ("HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PROTO")
 
@@ -42,7 +44,8 @@ class ReadOnly:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        start = _with_headers(start_response, environ.get("PATH_INFO", ""))
+        path = routed_path(environ.get("PATH_INFO", ""))
+        start = _with_headers(start_response, path)
         method, account = environ["REQUEST_METHOD"], self._access.credentials
         line = refusal(_given(environ, "HTTP_HOST"), _given(environ, "HTTP_ORIGIN"), self._access.hosts)
         if line is not None:
@@ -51,8 +54,25 @@ class ReadOnly:
             return answer(start, UNAUTHORIZED, "A user name and a password are needed.", LOGIN)
         if method not in READING:
             return answer(start, FORBIDDEN, f"This dashboard is read-only: {method} is refused.")
+        if path is None:
+            return answer(start, BAD, "A path in UTF-8 without control characters is needed.")
         own = {name: value for name, value in environ.items() if name not in _FORWARDED}
         return self._app(own, start)
+
+
+def routed_path(path_info: str) -> str | None:
+    """The path by which Bottle chooses what to serve; None where no browser needs it.
+
+    Bottle drops bytes that are no UTF-8, and lets a path end in a newline that its route does not have.
+
+    Args:
+        path_info: As a WSGI server gives it, each character one byte.
+    """
+    try:
+        path = path_info.encode("latin-1").decode()
+    except UnicodeError:
+        return None
+    return None if _CONTROL.search(path) else path
 
 
 def logged_in(authorization: str, account: Credentials) -> bool:
@@ -82,8 +102,9 @@ def _given(environ: WSGIEnvironment, name: str) -> list[str]:
     return [environ[name]] if name in environ else []
 
 
-def _with_headers(start_response: StartResponse, path: str) -> StartResponse:
-    policy = _LIFELESS if path.startswith("/artifacts/") else _NO_FRAMES
+def _with_headers(start_response: StartResponse, path: str | None) -> StartResponse:
+    foreign = path is None or path.lstrip("/").startswith("artifacts/")
+    policy = _LIFELESS if foreign else _NO_FRAMES
     ours = [*(HEADERS | {"Content-Security-Policy": policy}).items()]
 
     def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:

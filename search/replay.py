@@ -8,6 +8,7 @@ import threading
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ class Recording:
         config: Its settings and its seed.
         folds: Its finished folds, in order.
         versions: The software that ran it, by package; None where that was not recorded.
+        retry_of: The trial that it took up again, with the folds that one had finished; None for none.
     """
 
     study: Study
@@ -55,6 +57,7 @@ class Recording:
     config: TrialConfig
     folds: tuple[FoldResult, ...]
     versions: Mapping[str, str] | None
+    retry_of: int | None = None
 
 
 @dataclass(frozen=True)
@@ -183,6 +186,7 @@ def find_recording(home: Home, storage: str | None, name: str, number: int, coho
         config=TrialConfig(booked_settings(trial) or {}, seed),
         folds=tuple(finished_folds(trial).values()),
         versions=booked_versions(trial),
+        retry_of=trial.user_attrs.get("retry_of"),
     )
 
 
@@ -205,24 +209,27 @@ def recorded_material(recording: Recording, home: Home, progress: Progress | Non
 def run_again(
     recording: Recording, material: Material, home: Home, gpus: str | None
 ) -> Generator[FoldReplay, None, None]:
-    """Run the recorded folds again, one after the other; the child is gone when the iteration ends.
+    """Run the recorded folds again, one after the other; no child is left when the iteration ends.
+
+    A trial that was taken up again with other threads has folds of several devices: each is run on its own.
 
     Args:
         recording: The trial.
         material: Its study's dataset.
         home: Where its study is.
-        gpus: The GPU to use; None for what it ran on: the CPU with as many threads, or the first GPU.
+        gpus: The GPU to use; None for what each fold ran on: the CPU with as many threads, or the first GPU.
 
     Raises:
         InputError: The cohort was changed meanwhile.
         StudyStoppedError: A fold did not finish.
     """
-    setup, where = setup_of(recording.study, home, material), placement(recording.folds[0].device, gpus)
+    setup = setup_of(recording.study, home, material)
     with tempfile.TemporaryDirectory(prefix="radsearch-replay-") as folder:
         log = Path(folder) / "child.log"
-        with closing(Child(setup, where, log, threading.Event())) as child:
-            for fold in recording.folds:
-                yield FoldReplay(fold, _fold_again(child, recording, fold.split))
+        for device, folds in groupby(recording.folds, lambda fold: fold.device if gpus is None else ""):
+            with closing(Child(setup, placement(device, gpus), log, threading.Event())) as child:
+                for fold in folds:
+                    yield FoldReplay(fold, _fold_again(child, recording, fold.split))
 
 
 def placement(device: str, gpus: str | None) -> Placement:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import optuna
@@ -103,6 +104,20 @@ class Slot:
         bench, number = self._bench, trial.number
         bench.listener.trial_started(number, config.settings, len(bench.material.folds.splits()), len(folds))
         bench.publisher.trial_started(key_of(trial), config, _retry_of(trial))
+        try:
+            self._run_to_its_end(trial, config, folds, unbuilt)
+        except OSError:  # a full disk, most likely, which may still have room for these few lines
+            with suppress(Exception):
+                self._end(trial, folds, "interrupted", "a file could not be written")
+            raise
+
+    def _run_to_its_end(
+        self,
+        trial: optuna.Trial,
+        config: TrialConfig,
+        folds: dict[int, FoldResult],
+        unbuilt: TrialFailedError | InputError | None,
+    ) -> None:
         try:
             if unbuilt is not None:
                 raise unbuilt

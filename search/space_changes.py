@@ -34,7 +34,7 @@ def compare(study: str, before: Space, log: Sequence[Change], now: Space, proble
         parameter.
     """
     had = {parameter.name: parameter.domain for parameter in before.parameters}
-    had |= {change["parameter"]: _domain(change["now"]) for change in log}
+    had |= {change["parameter"]: domain_of(change["now"]) for change in log}
     changes = []
     for name, domain in had.items():
         if name not in now:
@@ -73,7 +73,8 @@ def plain(domain: Domain | None) -> Any:
     return list(domain.options) if isinstance(domain, Choice) else asdict(domain)
 
 
-def _domain(entry: Any) -> Domain:
+def domain_of(entry: Any) -> Domain:
+    """A domain from what `plain` made of it."""
     return Choice(tuple(entry)) if isinstance(entry, list) else Range(**entry)
 
 

@@ -135,8 +135,9 @@ class SpoolFile:
     def close(self) -> None:
         """Release the lock; a file that is delivered completely is removed."""
         if not self.left:
-            self._cursor.unlink(missing_ok=True)
+            # In this order: without its cursor the file would be delivered once more from its beginning.
             self.path.unlink(missing_ok=True)
+            self._cursor.unlink(missing_ok=True)
         os.close(self._descriptor)
 
     @property
@@ -163,6 +164,9 @@ def adopt_orphans(folder: Path) -> list[SpoolFile]:
     Files with nothing left to deliver are removed on the way.
     """
     adopted = []
+    for cursor in folder.glob("*-*-*.cursor"):  # of files whose last owner was killed between the two
+        if not cursor.with_suffix(".jsonl").exists():
+            cursor.unlink(missing_ok=True)
     for path in sorted(folder.glob("*-*-*.jsonl"), key=_started):
         spool = SpoolFile.adopt(path)
         if spool is None:
@@ -182,14 +186,23 @@ def reject(folder: Path, event: Event, reason: str) -> None:
     """
     line = json.dumps({"time": time.time_ns() // 1_000_000, "reason": reason, "event": event}) + "\n"
     path = folder / REJECTED
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = _locked(path)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         end = os.fstat(descriptor).st_size
         is_torn = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"  # whoever died while writing
         with naming(path):
             write_at_end(descriptor, b"\n" * is_torn + line.encode(), end)
     finally:
+        os.close(descriptor)
+
+
+def _locked(path: Path) -> int:
+    """A descriptor of the file, locked; one that was removed while its lock was waited for is opened anew."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
         os.close(descriptor)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from data_prep.plain_files import MAX_SETTINGS_BYTES, check_values, parse_toml, read_text
+from data_prep.plain_files import MAX_SETTINGS_BYTES, check_values, load_toml, parse_toml, read_text
 from data_prep.problems import InputError, Problems, nearest
 from search.catalogue import Catalogue, file_hash
 from search.domains import Choice
@@ -167,8 +166,8 @@ def _override(table: dict[str, Any], override: str, problems: Problems) -> None:
 
 def _toml_value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+        return load_toml(f"value = {text}")["value"]
+    except ValueError:  # not TOML, or more of it than can be read
         return text
 
 

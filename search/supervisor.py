@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -102,10 +102,16 @@ def run_study(study: Study, home: Home, options: RunOptions, listener: Listener)
     stop = Stop()
     with _signals(stop), _tracking(opened, study, material, home, options) as (tracker, publisher):
         run = _Run(study, material, storage, home, options, listener, publisher, stop)
-        failures = run.to_its_end()
+        try:
+            failures = run.to_its_end()
+        except Exception:
+            with suppress(Exception):  # what stopped the study is what its user is told
+                publisher.study_ended("FAILED", {})
+                _deliver(tracker, lambda: HURRIED_SECONDS)
+            raise
         timed_out = stop.signalled is None and (stop.event.is_set() or stop.short_of_time)
         _close_study(opened, publisher, failures)
-        left = _deliver(tracker, HURRIED_SECONDS if stop.signalled else DELIVERY_SECONDS)
+        left = _deliver(tracker, lambda: HURRIED_SECONDS if stop.signalled else DELIVERY_SECONDS)
     if len(failures) == slots:
         raise StudyStoppedError(f"every slot has stopped; the last reason: {failures[-1]}")
     return Outcome(opened, stop.signalled, timed_out, left)
@@ -176,9 +182,9 @@ class _Run:
         """Requeues the trials of dead owners, and ends their MLflow runs: a retry opens them again."""
 
         def tidy() -> None:
-            for number in reap(study, self.home.study(self.study.name).reaper_lock):
+            lock = self.home.study(self.study.name).reaper_lock
+            for number in reap(study, lock, self.publisher.trial_lost):
                 self.listener.note(f"trial {number}: its process died; its finished folds are kept")
-                self.publisher.trial_lost(study.get_trials(deepcopy=False)[number])
 
         return tidy
 
@@ -203,12 +209,17 @@ def _tracking(
         tracker.close(0)
 
 
-def _deliver(tracker: Tracker, longest: float) -> int:
-    """Wait while MLflow takes what is spooled; returns how many events are left."""
+def _deliver(tracker: Tracker, longest: Callable[[], float]) -> int:
+    """Wait while MLflow takes what is spooled; returns how many events are left.
+
+    Args:
+        tracker: The way to MLflow.
+        longest: Seconds, which may become fewer meanwhile: somebody may press Ctrl-C.
+    """
     started = time.monotonic()
     while left := tracker.flush(0.5):
         waited = time.monotonic() - started
-        if waited > longest or (tracker.is_cut_off and waited > HURRIED_SECONDS):
+        if waited > longest() or (tracker.is_cut_off and waited > HURRIED_SECONDS):
             break
     return left
 

@@ -27,8 +27,8 @@ def trials_table(record: Record) -> Table:
     table = Table(title=f"{record['study']}: trials", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.padding = (0, 1, 0, 0)
     table.caption, table.caption_justify = _caption(record), "left"
-    for name in ("trial", "state"):
-        table.add_column(name, no_wrap=True)
+    table.add_column("trial", no_wrap=True)
+    table.add_column("state", min_width=7)  # on a narrow terminal "out of memory" takes two lines
     table.add_column(metric.replace("_", " "), justify="right", min_width=6)
     for name in ("architecture", "optimizer"):
         table.add_column(name, no_wrap=True)

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_prep.arrays import DoubleArray, FloatArray
+from data_prep.files import FULL
 from data_prep.problems import InputError
 
 
@@ -97,6 +98,7 @@ def new_folder(out: Path) -> Iterator[Folder]:
 
     Raises:
         InputError: Something is there already, or nothing can be written there.
+        OSError: The disk is full; the error names `out`.
     """
     partial = None
     try:
@@ -108,6 +110,9 @@ def new_folder(out: Path) -> Iterator[Folder]:
         yield Folder(partial)
         partial.replace(whole)
     except (OSError, RuntimeError) as error:  # the latter from links that go in a circle
+        if isinstance(error, OSError) and error.errno in FULL:
+            error.filename = str(out)
+            raise
         raise InputError(f"{out}: cannot be written ({error}). Choose another place.") from error
     finally:
         if partial is not None:

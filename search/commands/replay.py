@@ -81,6 +81,10 @@ def _table(replay: Replay) -> Table:
 def _remarks(replay: Replay) -> list[str]:
     largest = "undefined" if replay.largest is None else f"{replay.largest:.3g}"
     lines = [f"largest difference of a held-out probability: {largest}"]
+    if replay.recording.retry_of is not None:
+        lines.append(
+            f"it took up trial {replay.recording.retry_of} again, whose folds other versions may have run"
+        )
     for name, (then, now) in replay.other_versions.items():
         lines.append(f"{name}: {then or 'not installed'} when recorded, {now or 'not installed'} now")
     if replay.recording.versions is None:

@@ -37,14 +37,17 @@ def differences(
     for key, run in chosen.items():
         yield from _unknown(key, run, run_ids.get(key))
     for key, runs in by_key.items():
-        yield from _superfluous(runs, chosen.get(key))
+        yield from _superfluous([run for run in runs if scope.may_end(run)], chosen.get(key))
     for key, record in expected.items():
+        if not scope.has(key):  # of a trial that ended since
+            continue
         if key not in chosen:
             yield _missing(key, record, by_key.get(key, ()), run_ids.get(key), expected)
         else:
-            yield from differences_of(key, record, chosen[key], chosen, shelf)
+            may_end = scope.may_end(chosen[key])
+            yield from differences_of(key, record, chosen[key], chosen, shelf, may_end)
     for key, run in chosen.items():
-        if key not in expected:
+        if key not in expected and scope.may_end(run):
             yield from _unfinished(run, expected)
 
 

@@ -48,21 +48,28 @@ class Report:
         dry_run: Whether nothing was to be changed.
         findings: What was found.
         notes: What cannot be judged, and what was let be since somebody works on it.
+        cut_short: Whether something could not be examined.
     """
 
     home: str
     dry_run: bool
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    cut_short: bool = False
 
     def add(self, *findings: Finding) -> None:
         """Note findings; in a dry run nothing was mended."""
         self.findings += [finding.not_done for finding in findings] if self.dry_run else findings
 
+    def not_examined(self, study: str, subject: str, reason: str) -> None:
+        """Note what could not be looked at, as storage or MLflow is gone."""
+        self.findings.append(Finding(study, "not examined", subject, "").impossible(reason))
+        self.cut_short = True
+
     @property
     def exit_code(self) -> int:
-        """0 where everything agrees now, 1 where something is left."""
-        return int(any(not finding.mended for finding in self.findings))
+        """0 where everything agrees now, 1 where something is left, 3 where something was not examined."""
+        return 3 if self.cut_short else int(any(not finding.mended for finding in self.findings))
 
     def to_json(self) -> dict[str, Any]:
         """The report as `--json` prints it."""

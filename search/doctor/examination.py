@@ -6,14 +6,17 @@ dashboard's store and the home lack of it is made again from it; what they have 
 
 from __future__ import annotations
 
+import fcntl
+import math
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import optuna
 from optuna.storages import BaseStorage
-from pydantic import ValidationError
 
 from data_prep.problems import InputError, nearest
 from search.booking import exclusive
@@ -23,13 +26,18 @@ from search.doctor.lost_notes import lost_notes, write_note
 from search.doctor.lost_pictures import Pictures
 from search.doctor.lost_runs import runs_check
 from search.doctor.lost_trials import check_hosts, rehearsal, take_up, unjudged
+from search.errors import StudyStoppedError
+from search.facts import StudyFacts
 from search.home import Home
 from search.journal import inspect_journal, mend_journal
-from search.storage import all_studies, open_storage, open_to_read
+from search.opening import study_id
+from search.storage import all_studies, open_storage, open_to_read, storage_told
 from search.study_file import Study
 from search.tracking_uri import check_uri
 
 Tell = Callable[[str], None]
+
+TURN_SECONDS = 0.2  # between two looks whether another doctor is done
 
 
 @dataclass(frozen=True)
@@ -41,16 +49,21 @@ class DoctorOptions:
         tracking: MLflow's tracking URI; None for the database in the home.
         dry_run: Whether to say only what would be done.
         lost_hosts: Machines that will not come back.
+        patience: Seconds after which waiting for MLflow, or for another doctor, ends a study's examination;
+            None to wait for as long as MLflow answers.
     """
 
     storage: str | None = None
     tracking: str | None = None
     dry_run: bool = False
     lost_hosts: tuple[str, ...] = ()
+    patience: float | None = None
 
 
 def examine(home: Home, name: str | None, options: DoctorOptions, tell: Tell) -> Report:
     """Examine a home, and mend it unless that is not wanted.
+
+    A study that cannot be examined, as storage or MLflow is gone, is a finding, and the others follow.
 
     Args:
         home: The home; the journal, unfinished files and either one study or all are examined.
@@ -60,7 +73,7 @@ def examine(home: Home, name: str | None, options: DoctorOptions, tell: Tell) ->
 
     Raises:
         InputError: There is no study of that name, an option is wrong, or the home cannot be written.
-        StudyStoppedError: Storage or MLflow cannot be reached.
+        StudyStoppedError: There is no space left.
         OSError: The home cannot be read or written.
     """
     check_hosts(options.lost_hosts)
@@ -73,11 +86,23 @@ def examine(home: Home, name: str | None, options: DoctorOptions, tell: Tell) ->
         if options.storage is None:
             _journal(home, report)
         _leftovers(home, report)
-        storage = _open(home, options)
-        for study in _chosen(storage, home, name):
+        for study in _studies(home, name, options, report):
             tell(f"study {study.study_name}")
-            examine_study(study, home, options, report)
+            try:
+                with storage_told():
+                    examine_study(study, home, options, report)
+            except StudyStoppedError as error:
+                report.not_examined(study.study_name, "the study", str(error))
     return report
+
+
+def _studies(home: Home, name: str | None, options: DoctorOptions, report: Report) -> list[optuna.Study]:
+    try:
+        with storage_told():
+            return _chosen(_open(home, options), home, name)
+    except StudyStoppedError as error:
+        report.not_examined("", "the studies", str(error))
+        return []
 
 
 @contextmanager
@@ -141,13 +166,18 @@ def examine_study(opened: optuna.Study, home: Home, options: DoctorOptions, repo
         report: Gets the findings.
 
     Raises:
-        StudyStoppedError: MLflow cannot be reached.
+        StudyStoppedError: MLflow cannot be reached, or `patience` is at its end.
     """
     folder, name = home.study(opened.study_name), opened.study_name
     with ExitStack() as stack:
+        if not options.dry_run:
+            stack.enter_context(_in_turn(folder.root / "doctor.lock", options.patience))
+        began = time.time_ns() // 1_000_000
         study, lock = opened, folder.reaper_lock
         if options.dry_run:
             study, lock = stack.enter_context(rehearsal(opened))
+        if not _is_understood(study, report):
+            return
         report.add(*take_up(study, lock, options.lost_hosts))
         report.notes += unjudged(study)
         definition = _definition(folder.definition)
@@ -156,9 +186,11 @@ def examine_study(opened: optuna.Study, home: Home, options: DoctorOptions, repo
             report.add(finding.impossible("`radsearch run` writes it, MLflow's runs cannot be judged before"))
             return
         uri = options.tracking or home.tracking_uri
-        check = stack.enter_context(runs_check(study, definition, home, uri, options.dry_run))
-        if check.busy:
-            keys = ", ".join(map(str, sorted(check.busy)))
+        check = stack.enter_context(
+            runs_check(study, definition, home, uri, options.dry_run, began, options.patience)
+        )
+        if busy := check.busy:
+            keys = ", ".join(map(str, sorted(busy)))
             report.notes.append(
                 f"{name}: let be, as somebody works on them or has a moment ago: trials {keys}"
             )
@@ -169,10 +201,45 @@ def examine_study(opened: optuna.Study, home: Home, options: DoctorOptions, repo
         check.agree(report, pictures)
 
 
+@contextmanager
+def _in_turn(lock: Path, patience: float | None) -> Iterator[None]:
+    """One at a time mends a study: a doctor, or a run that begins."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + (math.inf if patience is None else patience)
+    with lock.open("a") as handle:
+        while not _is_locked(handle):
+            if time.monotonic() > until:
+                raise StudyStoppedError(f"another process mends the study, and has for {patience:g} s")
+            time.sleep(TURN_SECONDS)
+        yield
+
+
+def _is_locked(handle: IO[str]) -> bool:
+    """Take a lock, if nobody else has it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_understood(study: optuna.Study, report: Report) -> bool:
+    """Whether the study's own record can be read; what another version wrote is left as it is."""
+    try:
+        study_id(study)
+        StudyFacts.of(study)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        finding = Finding(study.study_name, "record not understood", "the study in Optuna", "")
+        what = f"{type(error).__name__}: {error}"
+        report.add(finding.impossible(f"another version of radsearch wrote it ({what})"))
+        return False
+    return True
+
+
 def _definition(path: Path) -> Study | None:
     try:
         return Study.from_json(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValidationError):
+    except (FileNotFoundError, ValueError):  # no such file, no UTF-8, or another version's
         return None
 
 

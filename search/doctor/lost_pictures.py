@@ -15,6 +15,7 @@ from data_prep.files import whole_file
 from data_prep.problems import InputError
 from search.booking import finished_folds, key_of
 from search.home import Home
+from search.identity import check_identity
 from search.material import Material, prepare
 from search.pictures import draw_trial
 from search.study_file import Study
@@ -108,14 +109,11 @@ class Pictures:
     def _read_material(self) -> Material | str:
         try:
             material = prepare(self.definition, self.home, frozen=True)
+            check_identity(self.definition, material, self.study.user_attrs["identity"], self.home)
         except InputError as error:
             return error.problems[0]
         except OSError as error:
             return f"{error.filename}: {error.strerror}"
-        before = self.study.user_attrs["identity"]
-        now = {"cohort.patches": material.patches.hash, "cohort.labels": material.labels_hash}
-        if any(before.get(name) != value for name, value in now.items()):
-            return f"{self.definition.cohort}: the cohort changed since the study was started"
         return material
 
     def _attempts(self, key: int) -> list[FrozenTrial]:

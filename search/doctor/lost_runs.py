@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import os
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,9 +23,8 @@ from search.doctor.checkup import Finding, Report
 from search.doctor.expected import Records
 from search.doctor.lost_pictures import Pictures
 from search.doctor.mending import Difference, Tools
-from search.doctor.outbox import Outbox, look, try_again
+from search.doctor.outbox import Outbox, look, spool_files, try_again
 from search.doctor.run_keys import Scope, subject_of
-from search.doctor.sqlite_files import untouched
 from search.errors import StudyStoppedError
 from search.facts import StudyFacts
 from search.home import Home
@@ -34,6 +36,7 @@ from search.pseudonyms import Names, read_names
 from search.publishing import trial_key
 from search.run_ids import RunIds
 from search.spool import Event
+from search.sqlite_files import untouched
 from search.study_file import Study
 from search.tracking import Tracker
 from search.tracking_uri import without_password
@@ -53,12 +56,14 @@ class Door:
         shelf: What MLflow holds; None where it holds nothing, not even a database.
         sink: Delivers one event at once; None in a dry run.
         tracker: Delivers in the background; None in a dry run.
+        ours: The spool file of our own tracker.
     """
 
     run_ids: RunIds
     shelf: MlflowRuns | None
     sink: MlflowSink | None
     tracker: Tracker | None
+    ours: frozenset[Path] = frozenset()
 
 
 class RunsCheck:
@@ -70,25 +75,45 @@ class RunsCheck:
         home: Where its files lie.
         door: The ways to MLflow.
         outbox: What waited to be delivered before anything was done.
-
-    Attributes:
-        busy: The keys of trials that a process works on.
+        began: When the examination began, in milliseconds since 1970.
+        patience: Seconds after which it no longer waits for delivery.
     """
 
     def __init__(
-        self, study: optuna.Study, definition: Study, home: Home, door: Door, outbox: Outbox
+        self,
+        study: optuna.Study,
+        definition: Study,
+        home: Home,
+        door: Door,
+        outbox: Outbox,
+        began: int,
+        patience: float = math.inf,
     ) -> None:
         self._study, self._definition, self._home = study, definition, home
-        self._door, self._outbox = door, outbox
-        trials = study.get_trials(deepcopy=False)
+        self._door, self._outbox, self._began = door, outbox, began
+        self._folder = home.study(study.study_name)
+        self._patience, self._deadline = patience, time.monotonic() + patience
+        self._splits = StudyFacts.of(study).splits
+
+    @property
+    def busy(self) -> Collection[int]:
+        """The keys of trials that a process works on now."""
+        return self._scope(self._look()).busy
+
+    def _look(self) -> Outbox:
+        """The spool as it is now, as far as it tells of others; our courier opens the files of the dead."""
+        return look(self._folder.spool, self._door.ours | self._outbox.dead)
+
+    def _scope(self, *seen: Outbox) -> Scope:
+        """What is compared, by Optuna's record as it is now and the looks at the spool before."""
+        trials = self._study.get_trials(deepcopy=False)
         running = {key_of(trial) for trial in trials if trial.state == TrialState.RUNNING}
-        self._live = outbox.live or bool(running)
-        told = {key_of(trial) for trial in trials if self._live and _is_fresh(trial)}
-        pending = {key_of(trial) for trial in trials if _names(outbox.pending, key_of(trial))}
-        self.busy = frozenset(running | told | pending)
-        self._scope = Scope(
-            frozenset(map(key_of, trials)), StudyFacts.of(study).splits, self.busy, self._live
-        )
+        live = bool(running) or any(outbox.live for outbox in seen)
+        told = {key_of(trial) for trial in trials if live and _is_fresh(trial)}
+        keys = frozenset[str]().union(*(outbox.pending for outbox in seen))
+        pending = {key_of(trial) for trial in trials if _names(keys, key_of(trial))}
+        known, busy = frozenset(map(key_of, trials)), frozenset(running | told | pending)
+        return Scope(known, self._splits, busy, live, self._began)
 
     def deliver(self, report: Report) -> None:
         """Deliver what dead processes left."""
@@ -108,7 +133,7 @@ class RunsCheck:
         if self._door.sink is None:
             refused = [self._refused(event, None) for event, _ in self._outbox.refused]
         else:
-            outcomes = try_again(self._home.study(self._study.study_name).spool, self._door.sink)
+            outcomes = try_again(self._folder.spool, self._door.sink)
             refused = [self._refused(event, reason) for event, reason in outcomes]
             if outcomes:
                 found |= self._compare(pictures)
@@ -123,14 +148,18 @@ class RunsCheck:
         """Compare, mend, and compare again until nothing differs that mending helps."""
         tried: dict[Identity, Finding] = {}
         for _ in range(ROUNDS):
-            fresh = [item for item in self._differences() if _identity(item) not in tried]
-            tried |= {_identity(item): self._mended(item, pictures) for item in fresh}
+            items, scope = self._differences()
+            fresh = [item for item in items if _identity(item) not in tried]
+            for item in fresh:
+                if self._has_company(scope):
+                    break  # what was compared is out of date
+                tried[_identity(item)] = self._mended(item, pictures)
             if self._door.tracker is None:
                 return tried
             self._flush()
             if not fresh:
                 break
-        left = set(map(_identity, self._differences())) if tried else set()
+        left = set(map(_identity, self._differences()[0])) if tried else set()
         return {
             identity: finding.not_done if identity in left else finding for identity, finding in tried.items()
         }
@@ -147,12 +176,18 @@ class RunsCheck:
                 return self._door.shelf.fetch(noted, name, folder)
         raise LookupError(f"MLflow has no {name} of trial {key}")
 
-    def _differences(self) -> Iterator[Difference]:
-        folder = self._home.study(self._study.study_name)
+    def _has_company(self, scope: Scope) -> bool:
+        """Whether somebody has begun to work on the study since it was compared."""
+        return self._door.tracker is not None and not scope.live and self._look().live
+
+    def _differences(self) -> tuple[list[Difference], Scope]:
+        """MLflow is read before Optuna: the trial of every run is known then, or its process seen to live."""
+        before, found = self._look(), self._found()
+        scope = self._scope(before, self._look())
         names = _names_of(self._study, self._definition, self._home)
-        records = Records(self._study, self._definition, names, folder)
-        expected = records.runs(self.busy, not self._live)
-        return differences(expected, self._found(), self._scope, self._door.shelf, self._door.run_ids)
+        records = Records(self._study, self._definition, names, self._folder)
+        expected = records.runs(scope.busy, not scope.live)
+        return list(differences(expected, found, scope, self._door.shelf, self._door.run_ids)), scope
 
     def _found(self) -> list[FoundRun]:
         if self._door.shelf is None:
@@ -178,7 +213,7 @@ class RunsCheck:
         """Wait until everything is delivered.
 
         Raises:
-            Outage: MLflow does not answer; what is left waits in the spool.
+            Outage: MLflow does not answer, or takes too long; what is left waits in the spool.
         """
         if self._door.tracker is None:
             return
@@ -188,6 +223,8 @@ class RunsCheck:
                 answered = time.monotonic()
             elif time.monotonic() - answered > CUT_OFF_SECONDS:
                 raise Outage(f"it does not answer any more; {left} events wait in the home")
+            if time.monotonic() > self._deadline:
+                raise Outage(f"after {self._patience:g} s {left} events still wait in the home")
 
 
 def _identity(item: Difference) -> Identity:
@@ -196,7 +233,13 @@ def _identity(item: Difference) -> Identity:
 
 @contextmanager
 def runs_check(
-    study: optuna.Study, definition: Study, home: Home, uri: str, dry_run: bool
+    study: optuna.Study,
+    definition: Study,
+    home: Home,
+    uri: str,
+    dry_run: bool,
+    began: int,
+    patience: float | None = None,
 ) -> Iterator[RunsCheck]:
     """Open the ways to MLflow for one study.
 
@@ -206,6 +249,8 @@ def runs_check(
         home: Where its files lie.
         uri: MLflow's tracking URI.
         dry_run: Whether nothing is to be written.
+        began: When the examination began, in milliseconds since 1970: before the study was read.
+        patience: Seconds after which it no longer waits for delivery; None for as long as MLflow answers.
 
     Raises:
         StudyStoppedError: MLflow cannot be reached.
@@ -215,7 +260,8 @@ def runs_check(
     with ExitStack() as stack:
         try:
             door = stack.enter_context(_door(study, home, uri, dry_run, spool))
-            yield RunsCheck(study, definition, home, door, outbox)
+            longest = math.inf if patience is None else patience
+            yield RunsCheck(study, definition, home, door, outbox, began, longest)
         except (Outage, Rejected) as trouble:
             raise StudyStoppedError(f"MLflow at {without_password(uri)}: {trouble}") from trouble
 
@@ -231,9 +277,12 @@ def _door(study: optuna.Study, home: Home, uri: str, dry_run: bool, spool: Path)
         return
     artifacts = None if is_server(uri) else home.tracking_artifacts
     sink = MlflowSink(uri, artifacts, name, run_ids, identity)
+    before = spool_files(spool)
     tracker = Tracker(uri, artifacts, spool, name, identity)
+    own = f"{socket.gethostname()}-{os.getpid()}-"
+    ours = {path for path in spool_files(spool) if path.name.startswith(own)}.difference(before)
     try:
-        yield Door(run_ids, MlflowRuns(uri, name, identity), sink, tracker)
+        yield Door(run_ids, MlflowRuns(uri, name, identity), sink, tracker, frozenset(ours))
     finally:
         tracker.close(0)
 

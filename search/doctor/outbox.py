@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,30 +23,43 @@ class Outbox:
 
     Attributes:
         live: Whether a process that logs to it is alive.
+        dead: The spool files whose process is not; an empty one may be about to be locked.
         pending: The keys of runs that living processes have events of.
         waiting: How many events dead processes left.
         refused: The events that MLflow refused, with its reason, and were not tried again.
     """
 
     live: bool
+    dead: frozenset[Path]
     pending: frozenset[str]
     waiting: int
     refused: tuple[tuple[Event, str], ...]
 
 
-def look(folder: Path) -> Outbox:
-    """Look at a spool folder; nothing is written."""
+def look(folder: Path, ours: Collection[Path] = ()) -> Outbox:
+    """Look at a spool folder; nothing is written.
+
+    Args:
+        folder: The folder.
+        ours: Files that tell of nobody else: our own, and those of dead processes that we deliver.
+    """
     pending: set[str] = set()
-    live, waiting = False, 0
-    for path in sorted(folder.glob("*-*-*.jsonl")):
+    live, dead, waiting = False, set(), 0
+    for path in sorted(set(spool_files(folder)) - set(ours)):
         events = _undelivered(path)
         if _is_held(path):
             live = True
             pending |= {str(event.get("key")) for event in events}
         else:
+            dead |= {path} if _is_begun(path) else set()
             waiting += len(events)
     refused = [entry for name in (TRIED, REJECTED) for entry in _refused(folder / name)]
-    return Outbox(live, frozenset(pending), waiting, tuple(refused))
+    return Outbox(live, frozenset(dead), frozenset(pending), waiting, tuple(refused))
+
+
+def spool_files(folder: Path) -> list[Path]:
+    """The spool files in a folder."""
+    return list(folder.glob("*-*-*.jsonl"))
 
 
 def try_again(folder: Path, sink: Sink) -> list[tuple[Event, str | None]]:
@@ -61,19 +74,42 @@ def try_again(folder: Path, sink: Sink) -> list[tuple[Event, str | None]]:
         Outage: MLflow cannot be reached; the rest is tried the next time.
         OSError: The folder cannot be written.
     """
-    tried, outcomes = folder / TRIED, []
-    for name in (TRIED, REJECTED):  # the first is there if an earlier attempt was broken off
-        if not (folder / name).exists():
-            continue
-        if name == REJECTED:
-            (folder / REJECTED).replace(tried)  # living processes begin a new one
-        for event, reason in _refused(tried):
+    outcomes = _tried(folder, sink)  # where an earlier attempt was broken off
+    with _locked(folder / REJECTED) as there:
+        if there:
+            (folder / REJECTED).replace(folder / TRIED)  # living processes begin a new one
+    return outcomes + _tried(folder, sink)
+
+
+def _tried(folder: Path, sink: Sink) -> list[tuple[Event, str | None]]:
+    """Deliver what lies in the file of what is tried again, and remove it."""
+    outcomes: list[tuple[Event, str | None]] = []
+    while True:
+        with _locked(folder / TRIED):  # who had opened it before it was renamed may have added to it
+            left = _refused(folder / TRIED)[len(outcomes) :]
+            if not left:
+                (folder / TRIED).unlink(missing_ok=True)
+                return outcomes
+        for event, reason in left:
             verdict = reason if event.get("op") == UNREADABLE else _verdict(sink, event)
             if verdict is not None:
                 _keep(folder / REFUSED, {"reason": verdict, "event": event})
             outcomes.append((event, verdict))
-        tried.unlink()
-    return outcomes
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Hold the lock under which `search.spool.reject` writes a file; yields whether there is one."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield os.fstat(descriptor).st_nlink > 0
+    finally:
+        os.close(descriptor)
 
 
 def _keep(path: Path, entry: Mapping[str, Any]) -> None:
@@ -115,6 +151,13 @@ def _lines(path: Path, offset: int = 0) -> Iterator[dict[str, Any]]:
         except ValueError:
             value = None
         yield value if isinstance(value, dict) else {}
+
+
+def _is_begun(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:  # delivered in this moment
+        return False
 
 
 def _is_held(path: Path) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from search.ledger import FoundRun
+from search.mlflow_store import OPENED_TAG
 from search.publishing import STUDY
 
 
@@ -18,12 +20,14 @@ class Scope:
         busy: The keys of trials that somebody works on; theirs are let be.
         live: Whether a process works on the study: its own run is let be, and runs of trials that are not
             known may be younger than what was read of Optuna.
+        began: When the examination began, in milliseconds since 1970.
     """
 
     known: Collection[int]
     splits: int
     busy: Collection[int]
     live: bool
+    began: int
 
     def leaves_alone(self, key: str) -> bool:
         """Whether the run of a key is let be."""
@@ -31,6 +35,11 @@ class Scope:
         if trial is None:
             return self.live and key == STUDY
         return trial in self.busy or (self.live and trial not in self.known)
+
+    def may_end(self, run: FoundRun) -> bool:
+        """Whether a run may be ended or deleted: whoever opened it since the examination began is at it."""
+        opened = run.tags.get(OPENED_TAG, "")
+        return not opened.isdecimal() or int(opened) <= self.began
 
     def has(self, key: str) -> bool:
         """Whether the study has, or may have, such a run."""

@@ -15,11 +15,17 @@ COMPARED_TAGS = ("level", "study", "fold_table", "trial", "fold", "ending", "dev
 
 
 def differences_of(
-    key: str, record: RunRecord, run: FoundRun, chosen: Mapping[str, FoundRun], shelf: Shelf | None
+    key: str,
+    record: RunRecord,
+    run: FoundRun,
+    chosen: Mapping[str, FoundRun],
+    shelf: Shelf | None,
+    may_end: bool,
 ) -> Iterator[Difference]:
     """In what a run that is there differs."""
     subject = subject_of(key)
-    yield from _status(key, record, run)
+    if may_end:
+        yield from _status(key, record, run)
     params = {name: text for name, text in record.params.items() if name not in run.params}
     if params:
         yield Difference(

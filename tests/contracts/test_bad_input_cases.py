@@ -1,4 +1,4 @@
-"""What the suite of bad input holds: 417 cases, each run through the command line, and searches for more."""
+"""What the suite of bad input holds: 422 cases, each run through the command line, and searches for more."""
 
 from __future__ import annotations
 

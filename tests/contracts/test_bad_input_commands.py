@@ -46,6 +46,7 @@ def full_folder(world: Path) -> None:
     (world / "out/mine.txt").write_text("mine")
 
 
+SMALL = "phantom {world}/out --participants 2 --biopsies 2 --size 24"
 PASSWORD = "s3cr3t-pass"  # noqa: S105
 CASES = [
     typed("", r"error: the following arguments are required: COMMAND"),
@@ -80,6 +81,8 @@ CASES = [
     typed(
         f"{RUN} --set search.seed=0x{'f' * 300}", r"--set: search.seed: a whole number has at most 64 bits"
     ),
+    typed(f"{RUN} --set search.trials={'1' * 5000}", r"search.trials: must be a whole number, but got '111"),
+    typed(f"{RUN} --set training={{{{{'a.' * 60000}a=1}}}}", r"study.toml: training: must be a table"),
     typed(f"{RUN} --set name=../up", r"study.toml: name: "),
     typed(f"{RUN} --set validation.folds=nan", r"validation.folds: must be a whole number, but got nan"),
     typed(f"{RUN} --cohort {{world}}/nowhere", r"nowhere/cohort.toml: the file must be readable"),
@@ -203,6 +206,17 @@ def test_patches_that_do_not_fit_into_memory_are_refused(
     command = f"{PATCHES} --radius 256 --slices 513"
     says = r"patch radius: patches may take 0.2 GiB, 25% of the memory, but radius 256 .* takes 8.0 GiB"
     check_refused(typed(command, says), world)
+
+
+def test_a_phantom_stops_at_a_full_disk_and_leaves_nothing(
+    world: Path, files_end_at: Callable[[int | None], None]
+) -> None:
+    before = tree(world)
+    files_end_at(5000)
+    found = answer(SMALL.format(world=world).split())
+    files_end_at(None)
+    assert (found.code, found.lines) == (3, [f"{world}/out: File too large"])
+    assert tree(world) == before
 
 
 def test_a_password_is_never_printed(world: Path) -> None:

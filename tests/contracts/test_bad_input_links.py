@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 from data_prep.cohort import read_cohort
 from data_prep.problems import InputError
 from tests.contracts.bad_input import (
+    PATCHES,
     RUN,
     Case,
+    answer,
     both,
     check_refused,
     in_place_of,
@@ -23,6 +26,7 @@ from tests.contracts.bad_input import (
 
 T1 = "cohort/sub-001/T1.nii.gz"
 BIOPSIES = "cohort/biopsies.tsv"
+TOML = "cohort/cohort.toml"
 MASK = '[masks]\nbrain = "{participant_id}/brain.nii.gz"\n'
 ANNEXED = ".git/annex/objects/Xq/7v/SHA256E-s7--ab/SHA256E-s7--ab.nii.gz"
 
@@ -83,12 +87,27 @@ def chained(world: Path) -> None:
     (world / "cohort/two").symlink_to(world / "study.toml")
 
 
+def annexed(file: Path, repository: Path, objects: str = ".git/annex/objects") -> None:
+    """Put a file under git-annex."""
+    target = repository / objects / "Xq/7v" / file.name / file.name
+    target.parent.mkdir(parents=True)
+    file.rename(target)
+    file.symlink_to(os.path.relpath(target, file.parent))
+
+
 LEADS_OUT = r"T1.nii.gz: must lie in \S+/cohort, but a link leads to \S+\. .*set follow_links = true"
 CASES = [
     Case("an image that leads out", outside(T1), LEADS_OUT),
     Case("an image that leads out, in a study", outside(T1), LEADS_OUT, RUN),
     Case("a folder that leads out", outside_folder("cohort/sub-001"), LEADS_OUT),
     Case("a link to a link that leads out", both(chained, in_place_of(T1, link_to("../one"))), LEADS_OUT),
+    Case("a cohort.toml that leads out", outside(TOML), r"cohort.toml: must lie in \S+/cohort, but a link"),
+    Case(
+        "a cohort.toml that leads out, in a study",
+        outside(TOML),
+        r"cohort.toml: must .* set follow_links = true",
+        RUN,
+    ),
     Case("a table that leads out", outside(BIOPSIES), r"biopsies.tsv: must lie in \S+/cohort, but"),
     Case("expression that leads out", outside("cohort/expression.tsv"), r"expression.tsv: must lie in"),
     Case(
@@ -253,7 +272,9 @@ def allow_links(world: Path) -> None:
     replaced("cohort/cohort.toml", "name =", "follow_links = true\nname =")(world)
 
 
-@pytest.mark.parametrize("spoil", [outside(T1), outside_folder("cohort/sub-001"), outside(BIOPSIES)])
+@pytest.mark.parametrize(
+    "spoil", [outside(T1), outside_folder("cohort/sub-001"), outside(BIOPSIES), outside(TOML)]
+)
 def test_links_that_lead_out_are_followed_where_the_cohort_says_so(world: Path, spoil: Callable) -> None:
     expected = read_cohort(world / "cohort")
     spoil(world)
@@ -275,10 +296,9 @@ def test_what_is_no_file_stays_refused_where_links_may_lead_out(world: Path, put
 
 def test_links_inside_the_cohort_are_followed_as_git_annex_makes_them(world: Path) -> None:
     expected = read_cohort(world / "cohort")
-    target = world / "cohort" / ANNEXED
-    target.parent.mkdir(parents=True)
-    (world / T1).rename(target)
-    (world / T1).symlink_to(f"../{ANNEXED}")
+    annexed(world / T1, world / "cohort")
+    annexed(world / TOML, world / "cohort")
+    annexed(world / BIOPSIES, world / "cohort")
     (world / "cohort/sub-002").rename(world / "cohort/derived")
     (world / "cohort/sub-002").symlink_to("derived")
     cohort = read_cohort(world / "cohort")
@@ -305,3 +325,46 @@ def test_a_cohort_may_itself_be_reached_through_a_link(world: Path) -> None:
     (world / "link").symlink_to("cohort")
     cohort = read_cohort(world / "link")
     assert set(cohort.images(cohort.biopsies[0], ("T1", "T2"))) == {"T1", "T2"}
+
+
+@pytest.mark.parametrize("objects", [".git/annex/objects", ".git/modules/raw/annex/objects"])
+def test_a_cohort_in_a_sub_folder_of_a_datalad_data_set_is_told_what_is_safe(
+    world: Path, objects: str
+) -> None:
+    expected = read_cohort(world / "cohort").biopsies
+    for file in (T1, TOML, BIOPSIES):
+        annexed(world / file, world, objects)
+    with pytest.raises(InputError) as caught:
+        read_cohort(world / "cohort")
+    names = ("cohort.toml", "biopsies.tsv")  # without the table no image is known
+    assert [line.partition(":")[0] for line in caught.value.problems] == list(names)
+    for line in caught.value.problems:
+        assert f"The cohort lies in the DataLad or git-annex data set {world}, which" in line
+        assert line.endswith("set follow_links = true in cohort.toml, which is safe here.")
+    allow_links(world)
+    assert read_cohort(world / "cohort").biopsies == expected
+
+
+def test_the_annex_of_another_data_set_is_not_called_safe(world: Path) -> None:
+    annexed(world / T1, world / "elsewhere")
+    with pytest.raises(InputError, match=r"If that is meant, set follow_links = true") as caught:
+        read_cohort(world / "cohort")
+    assert "safe" not in str(caught.value)
+
+
+@pytest.mark.parametrize("images", ["", "../raw/", "{participant_id}/../../raw/"])
+def test_dots_behind_a_link_to_a_cohort_are_read_as_the_kernel_does(world: Path, images: str) -> None:
+    """`link/../cohort` where the link leads elsewhere: the cohort lies beside its target."""
+    (world / "real/deep").mkdir(parents=True)
+    (world / "link").symlink_to("real/deep")
+    (world / "cohort").rename(world / "real/cohort")
+    if images:
+        (world / "real/raw").mkdir()
+        for folder in (world / "real/cohort").glob("sub-*"):
+            shutil.copytree(folder, world / "real/raw" / folder.name)
+        replaced("real/cohort/cohort.toml", '"{participant_id}', f'"{images}{{participant_id}}')(world)
+    cohort = read_cohort(world / "link/../cohort")
+    for biopsy in cohort.biopsies:
+        assert set(cohort.images(biopsy, ("T1", "T2"))) == {"T1", "T2"}
+    found = answer(PATCHES.replace("{world}/cohort", "{world}/link/../cohort").format(world=world).split())
+    assert (found.code, found.lines) == (0, [])

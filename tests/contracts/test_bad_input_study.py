@@ -117,6 +117,7 @@ ABSURD = [
     wrong("space", f"patch_radius = {2**63}", r"patch_radius: a whole number has at most 64 bits"),
     wrong("space", "patch_radius = 0x" + "f" * 4000, r"patch_radius: a whole number has at most 64 bits"),
     wrong("space", "patch_radius = " + "9" * 5000, r"study.toml: not valid TOML: "),
+    wrong("search", "trials = " + "1" * 5000, r"study.toml: not valid TOML: "),
     wrong("space", "learning_rate = { low = 0.1, high = 0.01 }", r"space.learning_rate: "),
     wrong("space", "learning_rate = { low = 0, high = 0.1, log = true }", r"space.learning_rate"),
     wrong("space", "learning_rate = { low = nan, high = inf }", r"space.learning_rate"),
@@ -273,6 +274,7 @@ VALUES = st.recursive(
     st.none().map(lambda _: "1979-05-27")
     | st.booleans().map(lambda value: str(value).lower())
     | st.integers().map(str)
+    | st.integers(1, 9000).map(lambda digits: "1" * digits)
     | st.floats().map(str)
     | st.text(st.characters(codec="utf-8", exclude_characters="'", min_codepoint=32), max_size=5).map(
         "'{}'".format

@@ -66,12 +66,16 @@ class Ui:
             env=clean | variables,
         )
         self.lines: list[str] = []
+        deadline = threading.Timer(90, self.process.kill)
+        deadline.start()
         for line in self.process.stdout or ():
             self.lines.append(line.strip())
             if line.startswith("Ctrl-C"):
                 break
         else:
+            deadline.cancel()
             pytest.fail(f"radsearch ui ended: {self.process.communicate()[1]}")
+        deadline.cancel()
         self.dashboard, self.mlflow = (int(re.findall(r":(\d+)/", line)[0]) for line in self.lines[:2])
 
     def processes(self) -> list[int]:
@@ -165,6 +169,14 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
         "--allowed-hosts=lab.example",
         **SECRETS,
     )
+    yield ui
+    ui.stop()
+
+
+@pytest.fixture
+def doomed(tmp_path: Path) -> Iterator[Ui]:
+    """One to kill."""
+    ui = Ui(tmp_path / "home")
     yield ui
     ui.stop()
 
@@ -280,10 +292,53 @@ def test_no_websocket_is_opened(ui: Ui) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
 @pytest.mark.parametrize(
-    "path", ["assistant/config", "assistant/message", "gateway/secrets/list", "webhooks"]
+    "path",
+    [
+        "assistant/config",
+        "assistant/message",
+        "gateway/secrets/list",
+        "webhooks",
+        "assistant/config%0A",
+        "assistant/config%0D",
+        "assistant/config%0D%0A",
+        "assistant/config%00",
+        "%61ssistant/config",
+        "assistant%2Fconfig",
+        "/assistant/config",
+        "assistant//config",
+        "assistant/./config",
+        "assistant/x/../config",
+        "assistant/config/",
+        "assistant/config;a",
+        "gateway/secrets/list%0A",
+        "gateway%2Fsecrets/list",
+    ],
 )
 def test_what_runs_programs_or_calls_elsewhere_is_not_served(ui: Ui, path: str, method: str) -> None:
     assert ask(ui.mlflow, method, f"/ajax-api/3.0/mlflow/{path}", "{}")[0] == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//ajax-api/3.0/mlflow/assistant/config",
+        "//ajax-api/3.0/mlflow/gateway/secrets/list",
+        "/%2Fajax-api/3.0/mlflow/gateway/secrets/list",
+        "///api/3.0/mlflow/scorers/list",
+        "ajax-api/3.0/mlflow/gateway/secrets/list",
+        "http://localhost/ajax-api/3.0/mlflow/assistant/config",
+        "/AJAX-API/3.0/mlflow/assistant/config",
+        "/ajax-api/3.0/mlflow/Assistant/config",
+        "/./ajax-api/3.0/mlflow/assistant/config",
+        "/x/../ajax-api/3.0/mlflow/assistant/config",
+        "/ajax-api/3.0/mlflow/assistant;a/config",
+        "/ajax-api/3.0/mlflow/%2561ssistant/config",
+        "/ajax-api%252F3.0/mlflow/assistant/config",
+        "/ajax-api/3.0/mlflow/x%2F..%2Fassistant/config",
+    ],
+)
+def test_nor_is_it_by_another_spelling_of_its_path(ui: Ui, path: str) -> None:
+    assert ask(ui.mlflow, "GET", path)[0] in (400, 403, 404)
 
 
 def test_the_gateway_that_the_page_of_runs_asks_after_leads_nowhere(ui: Ui) -> None:
@@ -344,32 +399,66 @@ def test_the_dashboard_forbids_frames_and_guessing(ui: Ui) -> None:
         assert any("frame-ancestors" in policy for policy in headers.get_all("Content-Security-Policy"))
 
 
-def flood(port: int) -> None:
-    """More header, body or connections than anybody needs."""
-    for content in (
-        b"GET /" + b"a" * 500_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: " + b"a" * 1_000_000 + b"\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: a\r\n" * 200_000 + b"\r\n",
-        b"POST /api/studies HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n"
-        + b"a" * 1_000_000,
-        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
-        b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n",
-        b"\x00\xff" * 1000 + b"\r\n\r\n",
-    ):
+@pytest.mark.parametrize(
+    ("front", "end"),
+    [
+        ("/%FFartifacts/", ""),
+        ("/art%FFifacts/", ""),
+        ("%C3/artifacts/", ""),
+        ("/artifacts/%F0", ""),
+        ("/artifacts/", "%E2%82"),
+        ("/artifacts/", "%0A"),
+        ("/%61rtifacts/", ""),
+        ("//artifacts/", ""),
+        ("/%2Fartifacts/", ""),
+    ],
+)
+def test_no_spelling_of_its_path_gives_an_artifact_life(ui: Ui, front: str, end: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", ui.dashboard, timeout=60)
+    connection.request("GET", ui.picture.replace("/artifacts/", front) + end)
+    answer = connection.getresponse()
+    served = answer.read() == PICTURE
+    connection.close()
+    assert not served or "sandbox" in answer.headers["Content-Security-Policy"]
+    assert served == (front in ("/%61rtifacts/", "//artifacts/"))
+
+
+UNENDED = (
+    b"POST /api/studies HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n" + b"a" * 1_000_000
+)
+FLOODS = (
+    b"GET /" + b"a" * 500_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: " + b"a" * 1_000_000 + b"\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: a\r\n" * 200_000 + b"\r\n",
+    b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n",
+    b"\x00\xff" * 1000 + b"\r\n\r\n",
+    UNENDED,
+)
+
+
+def flood(port: int) -> list[bytes]:
+    """More header or body than anybody needs; the first lines of the answers."""
+    answers = []
+    for content in FLOODS:
         with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
             try:
                 connection.sendall(content)
-                connection.settimeout(0.3)
-                answer = connection.recv(4096)
-            except OSError:
+                if content is UNENDED:  # a server may wait for the rest, but not for that of one who left
+                    connection.shutdown(socket.SHUT_WR)
+                connection.settimeout(5)
+                answers.append(connection.recv(4096).partition(b"\r\n")[0])
+            except ConnectionError:  # a server may hang up while it is still being sent to
                 continue
-            assert not answer.startswith((b"HTTP/1.1 200", b"HTTP/1.0 200")), content[:80]
+    return answers
 
 
 def test_floods_of_bytes_and_of_connections_kill_neither_server(ui: Ui) -> None:
     for port in (ui.dashboard, ui.mlflow):
-        flood(port)
+        answers = flood(port)
+        assert any(answers)
+        assert not [line for line in answers if line.startswith((b"HTTP/1.1 200", b"HTTP/1.0 200"))]
         idle = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(100)]
         path = "/api/studies" if port == ui.dashboard else "/health"
         assert ask(port, "GET", path)[0] == 200
@@ -466,16 +555,15 @@ def test_beyond_loopback_the_pages_under_a_given_name_work(guarded: Ui) -> None:
 
 
 @on_linux
-def test_killing_radsearch_ui_takes_mlflow_along(guarded: Ui) -> None:
-    pids = guarded.processes()
-    assert len(pids) > 2
-    guarded.process.kill()
-    guarded.process.wait(20)
+def test_killing_radsearch_ui_takes_mlflow_along(doomed: Ui) -> None:
+    assert len(doomed.processes()) > 2
+    doomed.process.kill()
+    doomed.process.wait(20)
     deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and any(connects(port) for port in (guarded.dashboard, guarded.mlflow)):
+    while time.monotonic() < deadline and any(connects(port) for port in (doomed.dashboard, doomed.mlflow)):
         time.sleep(0.05)
-    assert not connects(guarded.mlflow)
-    assert not connects(guarded.dashboard)
+    assert not connects(doomed.mlflow)
+    assert not connects(doomed.dashboard)
 
 
 def connects(port: int) -> bool:
@@ -484,14 +572,14 @@ def connects(port: int) -> bool:
 
 
 @on_linux
-def test_when_mlflow_dies_radsearch_ui_says_so_and_ends(ui: Ui) -> None:
-    (server,) = [pid for pid in ui.processes() if ui.mlflow in listening([pid])]
+def test_when_mlflow_dies_radsearch_ui_says_so_and_ends(doomed: Ui) -> None:
+    (server,) = [pid for pid in doomed.processes() if doomed.mlflow in listening([pid])]
     os.kill(server, signal.SIGKILL)
-    timer = threading.Timer(60, ui.process.kill)
+    timer = threading.Timer(60, doomed.process.kill)
     timer.start()
-    _, said = ui.process.communicate()
+    _, said = doomed.process.communicate()
     timer.cancel()
-    assert ui.process.returncode == 3
+    assert doomed.process.returncode == 3
     assert said.startswith("the MLflow server ended (see ")
     assert len(said.splitlines()) == 1
-    assert not connects(ui.dashboard)
+    assert not connects(doomed.dashboard)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import nibabel as nib
@@ -12,6 +13,7 @@ import pytest
 
 from data_prep import nifti
 from data_prep.problems import InputError
+from data_prep.volumes import open_volume, read_volume
 
 
 @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
@@ -35,6 +37,26 @@ def test_only_the_beginning_of_a_compressed_file_is_inflated(tmp_path: Path) -> 
     content = (tmp_path / "v.nii.gz").read_bytes()
     (tmp_path / "v.nii.gz").write_bytes(content[: len(content) // 2])
     assert nifti.shape_of(nifti.read_header(tmp_path / "v.nii.gz")) == (40, 40, 40)
+
+
+@pytest.mark.parametrize("cuts", [(0, 5), (4, 4, 300), (100, 400)])
+@pytest.mark.parametrize("padding", [b"", bytes(7)])
+def test_a_header_may_be_spread_over_members_of_gzip(
+    tmp_path: Path, cuts: tuple[int, ...], padding: bytes
+) -> None:
+    image = nib.Nifti1Image(np.arange(60, dtype=np.int16).reshape(3, 4, 5), np.diag([2.0, 3.0, 4.0, 1.0]))
+    whole, ends = image.to_bytes(), (0, *cuts, None)
+    members = [gzip.compress(whole[start:end]) for start, end in pairwise(ends)]
+    (tmp_path / "v.nii.gz").write_bytes(padding.join(members))
+    volume = open_volume(tmp_path / "v.nii.gz")
+    np.testing.assert_array_equal(read_volume(volume), image.get_fdata())
+
+
+def test_a_header_that_ends_within_its_members_is_truncated(tmp_path: Path) -> None:
+    header = nib.Nifti1Image(np.zeros((3, 4, 5), np.int16), np.eye(4)).to_bytes()[:300]
+    (tmp_path / "v.nii.gz").write_bytes(gzip.compress(header[:200]) + gzip.compress(header[200:]))
+    with pytest.raises(InputError, match="truncated: 300 bytes"):
+        nifti.read_header(tmp_path / "v.nii.gz")
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:

@@ -51,6 +51,29 @@ def test_dots_behind_a_link_start_where_the_link_leads(root: Path) -> None:
     assert f"a link leads to {root.parent}/other/T1.nii" in str(place.problem)
 
 
+def test_a_root_with_dots_behind_a_link_lies_where_the_kernel_says(root: Path) -> None:
+    """What lies in it is inside, whatever else the letters of its path name."""
+    (root.parent / "real/deep").mkdir(parents=True)
+    root.rename(root.parent / "real/cohort")
+    (root.parent / "link").symlink_to("real/deep")
+    given = root.parent / "link/../cohort"
+    places = Places(given, follow_links=False)
+    assert places.at(given / "sub-1/T1.nii", TEMPLATE).usable
+    (given / "sub-1/T2.nii").symlink_to(root.parent / "other/T1.nii")
+    assert f"must lie in {root.parent}/real/cohort, but" in str(
+        places.at(given / "sub-1/T2.nii", "{p}/T2.nii").problem
+    )
+
+
+def test_dots_that_were_spelt_out_behind_a_link_are_no_link(root: Path) -> None:
+    """The base is read as the file's own path is."""
+    (root.parent / "real/deep").mkdir(parents=True)
+    (root.parent / "link").symlink_to("real/deep")
+    (root.parent / "other").rename(root.parent / "real/other")
+    template = "../link/../other/{sequence}.nii"
+    assert Places(root, follow_links=False).at(root / template.format(sequence="T1"), template).usable
+
+
 @pytest.mark.parametrize("name", ["sub-001", "ä b", "..a", "a..", "x" * 255, "%2e%2e", "~", "-"])
 def test_names_that_stay_in_their_folder_are_plain(name: str) -> None:
     assert is_plain_name(name)

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from data_prep.plain_files import MAX_DEPTH, check_values, is_plain, parse_toml, read_plain, read_text
+from data_prep.plain_files import (
+    MAX_DEPTH,
+    check_values,
+    is_plain,
+    load_toml,
+    parse_toml,
+    read_plain,
+    read_text,
+)
 
 
 @pytest.mark.parametrize("content", [b"a\nb", b"\xef\xbb\xbfa\nb", b"a\r\nb", b"a\rb"])
@@ -52,8 +60,17 @@ def test_a_path_that_nothing_can_have_is_no_plain_file(tmp_path: Path) -> None:
     ],
 )
 def test_toml_without_end_is_refused_at_once(text: str) -> None:
-    with pytest.raises(ValueError, match=f"at most {MAX_DEPTH} levels|line 1"):
-        parse_toml(text)
+    for parse in (load_toml, parse_toml):
+        with pytest.raises(ValueError, match=f"at most {MAX_DEPTH} levels|line 1"):
+            parse(text)
+
+
+def test_a_whole_number_is_held_to_64_bits_where_its_table_is_complete() -> None:
+    assert load_toml(f"a = {2**70}") == {"a": 2**70}
+    with pytest.raises(ValueError, match="a: a whole number has at most 64 bits"):
+        parse_toml(f"a = {2**70}")
+    with pytest.raises(ValueError, match="digits"):
+        load_toml("a = " + "1" * 5000)
 
 
 def test_a_comment_may_have_as_many_dots_as_it_likes() -> None:

@@ -1,8 +1,13 @@
 import asyncio
+import re
+from urllib.parse import urlsplit
 
 import pytest
+from starlette.routing import compile_path
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 
-from mlflow_server.gate import HEADERS, LARGEST_BODY, Gate, refusal
+from mlflow_server.gate import HEADERS, LARGEST_BODY, Gate, path_refusal, refusal
 
 ALLOWED = ("localhost", "127.0.0.1", "[::1]", "lab.example")
 
@@ -131,11 +136,83 @@ def test_other_methods_are_refused(ask, method):
         "/ajax-api/3.0/mlflow/scorer/invoke",
         "/ajax-api/2.0/mlflow/runs/create-promptlab-run",
         "/ajax-api/3.0/mlflow/prompt-optimization/jobs",
+        "/ajax-api/3.0/mlflow/assistant/config\n",
+        "//ajax-api/3.0/mlflow/gateway/secrets/create",
+        "/ajax-api/3.0//mlflow/jobs",
     ],
 )
 def test_what_starts_programs_or_sends_requests_elsewhere_is_not_served(ask, path):
     (start, _), reached = ask("POST", path)
     assert (start["status"], reached) == (403, [])
+
+
+def native_routes():
+    """Path and method of everything that MLflow serves beside Flask and that is not for runs and models."""
+    from mlflow.server.assistant.api import assistant_router
+    from mlflow.server.gateway_api import gateway_router
+    from mlflow.server.job_api import job_api_router
+    from mlflow.server.mcp_server_api import get_mcp_server_api_route_prefixes, mcp_server_router
+
+    mounted = [("", router) for router in (assistant_router, gateway_router, job_api_router)]
+    mounted += [(prefix, mcp_server_router) for prefix in get_mcp_server_api_route_prefixes()]
+    return [
+        (prefix + route.path, method)
+        for prefix, router in mounted
+        for route in router.routes
+        for method in route.methods
+    ]
+
+
+def flask_routes():
+    from mlflow.server import app
+
+    return app.url_map, [(rule.rule, method) for rule in app.url_map.iter_rules() for method in rule.methods]
+
+
+def example(template):
+    return re.sub("<.*?>|{.*?}", "1", template)
+
+
+def disguises(path):
+    """The path with something that a server may skip, join, or take for its end."""
+    front, _, last = path.rpartition("/")
+    for text in "\n\r\t\0\x0b\x1f\x7f\x85\u2028 ;.\\|?#\ufffd":
+        yield from (path + text, f"{front}{text}/{last}", f"{front}/{text}{last}", f"/{text}{path[1:]}")
+    for text in ("//", "/./", "/x/../", "/%2e/", ";a/", "%2F", "\n/"):
+        yield from (path.replace("/", text), f"{front}{text}{last}", path + text)
+    yield from (f"/{path}", f"//{path}", path[1:], f"http://localhost{path}", path.upper(), path.title())
+
+
+def test_no_disguise_of_a_path_leads_to_what_is_not_served():
+    """Led by the routers of Starlette and Flask over MLflow's own routes."""
+    native = native_routes()
+    url_map, served_by_flask = flask_routes()
+    patterns = [compile_path(template)[0] for template in sorted({template for template, _ in native})]
+    closed = [(example(path), method) for path, method in served_by_flask if path_refusal(example(path))]
+    assert len(closed) > 100
+    flask = url_map.bind("localhost")
+    for path, method in [*((example(path), method) for path, method in native), *closed]:
+        for text in disguises(path):
+            if path_refusal(text) is None:
+                assert not any(pattern.match(text) for pattern in patterns), text
+                assert not path_refusal(led_by_flask(flask, text, method)), text
+
+
+def led_by_flask(flask, path, method):
+    try:
+        rule, _ = flask.match(path, method, return_rule=True)
+    except RequestRedirect as redirect:
+        return urlsplit(redirect.new_url).path
+    except HTTPException:
+        return "/nowhere"
+    return example(rule.rule)
+
+
+@pytest.mark.parametrize("path", ["/\n", "/health\r", "/a\0b", "health", "", "*", "http://localhost/health"])
+def test_a_path_with_control_characters_or_without_a_root_is_refused(ask, path):
+    (start, body), reached = ask(path=path)
+    assert (start["status"], reached) == (403, [])
+    assert body["body"] == b"A path that begins with / and holds no control characters is needed.\n"
 
 
 @pytest.mark.parametrize(
@@ -145,6 +222,7 @@ def test_what_starts_programs_or_sends_requests_elsewhere_is_not_served(ask, pat
         "/ajax-api/2.0/mlflow/gateway-proxy",
         "/graphql",
         "/get-artifact",
+        "/api/2.0/mlflow-artifacts/artifacts/a//\u00e9 b.png",
         "/api/2.0/mlflow/runs/create",
     ],
 )
@@ -162,13 +240,15 @@ def test_the_start_of_the_server_reaches_the_application(ask):
 
 
 @pytest.mark.parametrize(
-    ("path", "read"),
+    ("method", "path", "read"),
     [
-        ("/api/2.0/mlflow/runs/create", LARGEST_BODY),
-        ("/api/2.0/mlflow-artifacts/artifacts/a", 3 * LARGEST_BODY),
+        ("PUT", "/api/2.0/mlflow/runs/create", LARGEST_BODY),
+        ("PUT", "/api/2.0/mlflow-artifacts/artifacts/a", 3 * LARGEST_BODY),
+        ("PUT", "//api/2.0/mlflow-artifacts/artifacts/a", LARGEST_BODY),
+        ("POST", "/api/2.0/mlflow-artifacts/artifacts/a", LARGEST_BODY),  # which Flask would read whole
     ],
 )
-def test_a_body_without_end_is_cut_off_but_for_artifacts_which_are_not_kept_in_memory(path, read):
+def test_a_body_without_end_is_cut_off_but_for_artifacts_which_are_not_kept_in_memory(method, path, read):
     half = LARGEST_BODY // 2
     left = [{"type": "http.request", "body": bytes(half), "more_body": left > 0} for left in range(5, -1, -1)]
     taken = []
@@ -182,6 +262,6 @@ def test_a_body_without_end_is_cut_off_but_for_artifacts_which_are_not_kept_in_m
             if not message["more_body"]:
                 break
 
-    scope = {"type": "http", "method": "PUT", "path": path, "headers": [(b"host", b"localhost")]}
+    scope = {"type": "http", "method": method, "path": path, "headers": [(b"host", b"localhost")]}
     asyncio.run(Gate(app, ALLOWED)(scope, receive, None))
     assert sum(taken) == read

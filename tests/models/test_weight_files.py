@@ -146,6 +146,24 @@ def test_weights_that_claim_a_terabyte_are_refused(tmp_path):
         read_weights(tmp_path / "a.weights.h5")
 
 
+def test_a_chunk_that_would_be_inflated_for_a_few_weights_is_refused(tmp_path):
+    with h5py.File(tmp_path / "a.weights.h5", "w") as file:
+        layer = file.create_group("layers/dense/vars")
+        layer.attrs["name"] = "dense"
+        layer.create_dataset("0", (10,), np.float32, chunks=(2**29,), maxshape=(None,), compression="gzip")
+    with pytest.raises(ModelError, match="claims 2147483648 bytes, more than 100 times its size"):
+        read_weights(tmp_path / "a.weights.h5")
+
+
+def test_compressed_weights_are_read(tmp_path):
+    values = np.random.default_rng(0).normal(size=(300, 20)).astype(np.float32)
+    with h5py.File(tmp_path / "a.weights.h5", "w") as file:
+        layer = file.create_group("layers/dense/vars")
+        layer.attrs["name"] = "dense"
+        layer.create_dataset("0", data=values, compression="gzip")
+    np.testing.assert_array_equal(read_weights(tmp_path / "a.weights.h5")["dense"][0], values)
+
+
 def test_an_archive_that_bursts_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.keras", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model.weights.h5", bytes(2**24))

@@ -12,7 +12,16 @@ import pytest
 from optuna.trial import TrialState
 
 from search import booking
-from search.booking import book_fold, book_settings, counts, finished_folds, key_of, place_in_line, reap, requeue
+from search.booking import (
+    book_fold,
+    book_settings,
+    counts,
+    finished_folds,
+    key_of,
+    place_in_line,
+    reap,
+    requeue,
+)
 from search.home import Home
 from search.owner import Owner
 from search.records import FoldResult
@@ -166,6 +175,20 @@ def test_a_slot_and_a_reaper_together_make_one_copy_each(empty_study: optuna.Stu
             done.result()
     origins = [t.user_attrs["retry_of"] for t in empty_study.get_trials(states=(TrialState.WAITING,))]
     assert sorted(origins) == list(range(8))
+
+
+def test_who_is_told_of_a_lost_trial_is_told_before_anybody_can_take_it_up(
+    empty_study: optuna.Study, tmp_path: Path
+) -> None:
+    running(empty_study)
+    told: list[tuple[str, str, list[str]]] = []
+    reap(
+        empty_study,
+        lock_of(tmp_path),
+        lambda trial: told.append((trial.state.name, trial.user_attrs["ending"], states(empty_study))),
+    )
+    assert told == [("FAIL", "owner lost", ["FAIL"])]
+    assert states(empty_study) == ["FAIL", "WAITING"]
 
 
 def test_a_zombies_late_word_is_refused(empty_study: optuna.Study, tmp_path: Path) -> None:

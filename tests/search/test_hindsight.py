@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from data_prep.problems import Problems
 from search.booking import SETTINGS, book_settings
+from search.claims import Claims
 from search.hindsight import SlotStudy, retold
 from search.sections import SearchSection
 from search.space import Space, read_space
@@ -175,6 +176,50 @@ def test_what_a_hypermodel_asked_for_stays_as_it_is() -> None:
         value=0.5,
     )
     assert retold(before, space(WIDE), Lists()).params["hyper.units[kind=cnn]"] == 8
+
+
+def older(**table: Any) -> SlotStudy:
+    """A process that began before another start added the radius 16."""
+    storage = optuna.storages.InMemoryStorage()
+    optuna.create_study(study_name="grown", storage=storage, direction="maximize")
+    narrow = {**NARROW, "patch_radius": [4, 8], **table}
+    study = slot_study("grown", storage, narrow)
+    study.set_user_attr("space", narrow)
+    study.set_user_attr("space_changes", [{"parameter": "patch_radius", "before": [4, 8], "now": [4, 8, 16]}])
+    return study
+
+
+@pytest.mark.parametrize(
+    ("fixed", "is_left"),
+    [
+        ({"patch_radius#2": 16}, True),
+        ({"patch_radius#2": 8}, False),
+        ({"patch_radius": 99}, False),  # an error of whoever enqueued it
+        ({"optimizer": "sgd"}, False),
+        ({"architecture#2": "densenet201"}, True),
+        ({"architecture#2": "densenet201", "stem": "small"}, False),
+        ({"architecture#2": "densenet201", "patch_radius#2": 16}, True),
+        ({"architecture": "constant"}, False),
+        ({"architecture": "nobody's"}, True),
+    ],
+)
+def test_a_trial_that_waits_for_a_larger_radius_is_left_to_others(
+    fixed: dict[str, Any], is_left: bool, tmp_path: Path
+) -> None:
+    study = older()
+    study.enqueue_trial(fixed)
+    assert study.is_foreign(study.get_trials()[0]) == is_left
+    handed_out = Claims(SearchSection(trials=9), 1, tmp_path / "lock")(study)
+    assert (handed_out is None) == is_left
+
+
+def test_a_lost_trials_copy_of_a_larger_radius_is_left_to_others() -> None:
+    copy = optuna.create_trial(
+        state=TrialState.WAITING,
+        system_attrs={SETTINGS: json.dumps({"architecture": "small_cnn", "patch_radius": 16})},
+    )
+    assert older().is_foreign(copy)
+    assert not older(patch_radius=[4, 8, 16]).is_foreign(copy)
 
 
 @settings(max_examples=40)

@@ -1,15 +1,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from data_prep.augmentation import augmenter, epoch_generator
+from data_prep.features.simple import roi_means
+from data_prep.features.texture import texture
+from data_prep.inputs import model_input
 from data_prep.problems import InputError
+from search.fold import Task
 from search.home import Home
 from search.identity import check_identity, identity_of, own_before
 from search.material import Material, prepare
+from search.records import TrialConfig
+from search.specs import augment_spec
 from search.study_file import Study
 
 MakeStudy = Callable[..., Study]
@@ -63,6 +72,42 @@ def test_patches_cut_out_larger_are_compared_where_the_recorded_ones_reach(made:
     assert before["cohort.patches"] != material.patches.hash
     kept = check_identity(study, material, before, Home.at(tmp_path / "home"))
     assert kept["cohort.patches"] == before["cohort.patches"]
+
+
+def test_a_larger_radius_is_refused_where_one_bit_of_a_voxel_would_change(made: Any, tmp_path: Path) -> None:
+    """As a spline does that resamples more of an image, in one voxel of a few hundred thousand."""
+    before, home = identity_of(*made()), Home.at(tmp_path / "home")
+    study, material = made("space.patch_radius={ low = 2, high = 6 }")
+    assert check_identity(study, material, before, home)["space.patch_radius.high"] == 6
+    raw = material.patches.raw.copy()
+    raw[3, 6, 6, 0] *= np.float32(1 + 1e-6)
+    other = replace(material, patches=replace(material.patches, raw=raw))
+    with pytest.raises(InputError, match=r"high: must stay 4 unless no voxel .* but got 6\. ") as caught:
+        check_identity(study, other, before, home)
+    assert len(caught.value.problems) == 1
+
+
+def test_a_larger_radius_changes_neither_folds_nor_what_a_smaller_one_trains_on(
+    made: Any, tmp_path: Path
+) -> None:
+    augmented = "input.augmentation=['flip', 'rotate-free', 'jitter', 'intensity', 'channel-dropout']"
+    seen = []
+    for largest in (4, 8):
+        study, material = made(augmented, f"space.patch_radius={{ low = 2, high = {largest} }}")
+        assert material.patches.radius > largest
+        params = {"architecture": "small_cnn", "patch_radius": 3, "learning_rate": 0.01, "batch_size": 9}
+        settings = study.parameters.settings({**params, "optimizer": "adam"})
+        task = Task.of(material, study, TrialConfig(settings, 7), 0)
+        augment = augmenter(augment_spec(study, settings), material.patches, task.fit, 3, material.missing)
+        epochs = [augment(epoch_generator(task.seed, epoch)).tobytes() for epoch in range(1, 9)]
+        images = model_input(material.patches, 3, material.missing).tobytes()
+        features = [
+            texture(material.patches, 3).values.tobytes(),
+            roi_means(material.patches, 3).values.tobytes(),
+        ]
+        rows = [task.fit.tobytes(), task.stop.tobytes(), task.split.test.tobytes()]
+        seen.append((material.folds.hash, material.labels_hash, images, epochs, features, rows))
+    assert seen[0] == seen[1]
 
 
 def test_architectures_of_ones_own_are_read_back() -> None:

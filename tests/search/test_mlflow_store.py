@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.store.db import utils as mlflow_utils
 
 from mlflow_server.launch import free_port
 from search import mlflow_store
 from search.delivery import Outage, Rejected
+from search.doctor.leftovers import DRAFT
 from search.mlflow_store import MlflowRuns, MlflowSink
 from search.opening import study_id
 from search.run_ids import RunIds
@@ -118,3 +123,43 @@ def test_a_server_that_is_not_there_is_an_outage() -> None:
     shelf = MlflowRuns(f"http://127.0.0.1:{free_port()}", "toy", "id")
     with pytest.raises(Outage):
         shelf.all()
+
+
+def test_a_database_that_another_program_made_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow's own server takes no lock, and would write to a file without a name."""
+    make, path = mlflow_utils._initialize_tables, tmp_path / "mlflow.db"
+    drafts: list[str] = []
+
+    def as_another_does(engine: Any) -> None:
+        make(engine)
+        drafts.append(Path(engine.url.database).name)
+        shutil.copy(engine.url.database, path)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("CREATE TABLE theirs (value TEXT)")
+
+    monkeypatch.setattr(mlflow_utils, "_initialize_tables", as_another_does)
+    assert MlflowRuns(f"sqlite:///{path}", "toy", "id").all() == []
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM theirs").fetchone() == (0,)
+    assert DRAFT.fullmatch(drafts[0])
+    assert not (path.parent / drafts[0]).exists()
+
+
+def of_a_later_version(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'later'")
+
+
+def no_database(path: Path) -> None:
+    path.write_bytes(b"no database " * 99)
+
+
+@pytest.mark.parametrize("spoil", [of_a_later_version, no_database])
+def test_a_database_that_cannot_be_opened_is_an_outage(
+    spoil: Callable[[Path], None], uri: str, tmp_path: Path
+) -> None:
+    spoil(tmp_path / "mlflow.db")
+    with pytest.raises(Outage):
+        MlflowRuns(uri, "toy", "id")

@@ -65,6 +65,33 @@ def test_ranges_may_move_and_choices_may_be_added(opened: Callable[..., optuna.S
         opened("space.learning_rate={ low = 1e-5, high = 1e-1, log = true }")
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("{ low = 2, high = 4 }", "{ low = 2, high = 7 }"), ("[2, 3, 4]", "[2, 3, 4, 7]")],
+)
+def test_the_largest_radius_may_grow_again_and_again_and_not_shrink(
+    opened: Callable[..., optuna.Study], before: str, after: str
+) -> None:
+    first = opened(f"space.patch_radius={before}").user_attrs["identity"]
+    grown = opened(f"space.patch_radius={after}").user_attrs["identity"]
+    changed = {key for key in grown if grown[key] != first[key]}
+    assert changed == {"cohort.patches", "cohort.patches.radius", "space.patch_radius.high"}
+    wider = after.replace("7", "7, 9") if "[" in after else after.replace("7", "9")
+    opened(f"space.patch_radius={wider}")
+    with pytest.raises(InputError, match=r"patch_radius\.high: must stay at least 9, .* but got 7"):
+        opened(f"space.patch_radius={after}")
+
+
+def test_another_cohort_is_named_also_where_the_largest_radius_grows(
+    opened: Callable[..., optuna.Study], tmp_path: Path, make_cohort: Callable[..., Path]
+) -> None:
+    opened()
+    other = make_cohort(tmp_path / "other", seed=1)
+    with pytest.raises(InputError, match=r"cohort\.patches: must stay") as caught:
+        opened(f"cohort='{other}'", "space.patch_radius={ low = 2, high = 6 }")
+    assert not any("patch_radius" in line for line in caught.value.problems)
+
+
 def test_another_cohort_under_the_same_name_is_refused(
     opened: Callable[..., optuna.Study], tmp_path: Path, make_cohort: Callable[..., Path]
 ) -> None:

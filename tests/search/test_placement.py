@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from data_prep import memory
 from data_prep.problems import InputError
 from search import placement
 from search.placement import Placement, place
@@ -10,7 +13,7 @@ from search.placement import Placement, place
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setattr(placement, "cores", lambda: 8)
-    monkeypatch.setattr(placement, "memory_mb", lambda: 1000.0)
+    monkeypatch.setattr(placement, "memory_bytes", lambda: 1000 * 2**20)
     monkeypatch.setattr(placement, "visible_gpus", lambda: ["GPU-a", "GPU-b", "GPU-c"])
     return monkeypatch
 
@@ -57,4 +60,11 @@ def test_at_least_one_slot_is_needed() -> None:
 
 def test_the_machine_has_cores_and_memory() -> None:
     assert placement.cores() >= 1
-    assert 100 < placement.memory_mb() < 1e8
+    assert 100 < place(workers=1)[0].memory_mb < 1e8
+
+
+def test_children_keep_to_the_limit_of_the_control_group(machine: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text(f"{2**25}\n")
+    machine.undo()
+    machine.setattr(memory, "_CGROUP", tmp_path / "memory.max")
+    assert place(workers=2, gpus="")[0].memory_mb == placement.MEMORY_SHARE * 32 / 2

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlflow_server.access import LOOPBACK_ONLY, Access, Credentials
-from search.read_only import ReadOnly, logged_in
+from search.read_only import ReadOnly, logged_in, routed_path
 
 ACCOUNT = Credentials("correct horse battery", "0123456789abcdef")
 BEYOND = Access("0.0.0.0", ("mri-lab.example",), ACCOUNT)  # noqa: S104
@@ -108,3 +108,44 @@ def test_pages_are_not_framed_or_guessed_and_artifacts_run_nothing(seen: list[di
     policy = ask(path="/artifacts/0/0/ab")[1]["Content-Security-Policy"]
     assert "sandbox" in policy
     assert "default-src 'none'" in policy
+
+
+@pytest.mark.parametrize(
+    "path", ["/artifacts/0/0/ab", "/artifacts/0/ab", "//artifacts/0/0/ab", "artifacts/0/ab"]
+)
+def test_however_an_artifact_is_asked_for_it_runs_nothing(seen: list[dict[str, Any]], path: str) -> None:
+    assert "sandbox" in asking(LOOPBACK_ONLY, seen)(path=path)[1]["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/\xffartifacts/0/0/ab",
+        "/art\xffifacts/0/0/ab",
+        "\xc3/artifacts/0/0/ab",
+        "/artifacts/0/0/ab\xe2\x82",
+        "/artifacts/0/0/ab\n",
+        "/dashboard\r",
+        "/\x00dashboard",
+        "/\u20acartifacts/0/0/ab",
+    ],
+)
+def test_a_path_that_bottle_would_read_as_another_reaches_nothing(
+    seen: list[dict[str, Any]], path: str
+) -> None:
+    status, headers, body = asking(LOOPBACK_ONLY, seen)(path=path)
+    assert (status, seen) == ("400 Bad Request", [])
+    assert body == b"A path in UTF-8 without control characters is needed.\n"
+    assert "sandbox" in headers["Content-Security-Policy"]
+
+
+@given(st.binary(max_size=30).map(lambda raw: b"/" + raw))
+def test_what_passes_is_routed_by_the_path_that_was_judged(raw: bytes) -> None:
+    """As Bottle 0.13 decodes it in `Bottle._handle`."""
+    path = routed_path(raw.decode("latin-1"))
+    assert path in (None, raw.decode("utf-8", "ignore"))
+
+
+@given(st.text(st.characters(exclude_categories=["C"])))
+def test_every_printable_path_passes(path: str) -> None:
+    assert routed_path(path.encode().decode("latin-1")) == path

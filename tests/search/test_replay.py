@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,17 @@ from search.cli import main
 from search.home import Home
 from search.identity import identity_of
 from search.material import prepare
+from search.opening import open_study
 from search.records import FoldResult, TrialConfig
-from search.replay import FoldReplay, Recording, Replay, find_recording, placement, recorded_material
+from search.replay import (
+    FoldReplay,
+    Recording,
+    Replay,
+    find_recording,
+    placement,
+    recorded_material,
+    run_again,
+)
 from search.storage import open_storage
 from search.study_file import Study
 from search.versions import software_versions
@@ -117,6 +127,21 @@ def test_a_network_comes_out_again_to_the_last_bit(finished: Any, capsys: pytest
     assert record["versions"]["recorded"] == record["versions"]["now"] == software_versions()
 
 
+def test_a_network_comes_out_again_to_the_last_bit_after_the_largest_radius_has_grown(
+    finished: Any,
+    make_study: Callable[..., Study],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    home = Home(shutil.copytree(finished.home.root, tmp_path / "home"))
+    wider = make_study(finished.home.root.parent, "space.patch_radius={ low = 2, high = 7 }")
+    opened = open_study(wider, prepare(wider, home, frozen=True), open_storage(None, home), home)
+    assert opened.user_attrs["identity"]["space.patch_radius.high"] == 7
+    capsys.readouterr()
+    assert replay(home.root, study="toy", trial=1) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("equal to what was recorded, to the last bit")
+
+
 @pytest.mark.parametrize("tolerance", [None, "0.5"])
 def test_one_probability_that_was_changed_is_found_and_named(
     copied: Path, capsys: pytest.CaptureFixture[str], tolerance: str | None
@@ -200,7 +225,9 @@ def test_a_trial_without_a_finished_fold_is_refused(copied: Path) -> None:
         find_recording(Home(copied), None, "base", 3, None)
 
 
-def test_a_trial_that_was_taken_up_again_is_replayed_with_the_seed_of_its_first_attempt(copied: Path) -> None:
+def test_a_trial_that_was_taken_up_again_is_replayed_with_the_seed_of_its_first_attempt(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Its folds are those of both attempts; here the last one is still to come."""
     home = Home(copied)
     study = optuna.load_study(study_name="base", storage=open_storage(None, home))
@@ -218,7 +245,9 @@ def test_a_trial_that_was_taken_up_again_is_replayed_with_the_seed_of_its_first_
     assert found.config == find_recording(home, None, "base", 1, None).config
     assert found.config.seed != find_recording(home, None, "base", 0, None).config.seed
     assert [fold.split for fold in found.folds] == [0, 1]
+    capsys.readouterr()
     assert replay(copied, trial=3) == 0
+    assert "it took up trial 1 again, whose folds other versions may have run" in capsys.readouterr().out
 
 
 def test_code_of_ones_own_that_was_changed_is_refused(
@@ -311,6 +340,40 @@ def test_versions_that_were_not_recorded_are_no_other_versions(make_fold: Callab
 def test_what_ran_on_the_cpu_is_run_again_with_as_many_threads(threads: int) -> None:
     where = placement(f"CPU x{threads}", None)
     assert (where.gpu, (where.threads, where.inter)) == (None, thread_counts(threads, 1))
+
+
+@pytest.mark.parametrize(("gpus", "threads"), [(None, [1, 2, 1]), ("", [1])])
+def test_each_fold_is_run_again_with_the_threads_that_ran_it(
+    baseline: Path, make_fold: Callable[..., FoldResult], gpus: str | None, threads: list[int]
+) -> None:
+    devices = ["CPU x1", "CPU x1", "CPU x2", "CPU x1"]
+    folds = tuple(make_fold(split, device=device) for split, device in enumerate(devices))
+    recording = replace(find_recording(Home(baseline / "home"), None, "base", 0, None), folds=folds)
+    ran: list[tuple[Any, list[int]]] = []
+
+    class Fake:
+        """In place of a child: keeps where it is and which folds it is asked for."""
+
+        def __init__(self, setup: Any, where: Any, *_: Any) -> None:
+            ran.append((where, []))
+
+        def run_fold(self, config: TrialConfig, split: int, *_: Any) -> FoldResult:
+            ran[-1][1].append(split)
+            return folds[split]
+
+        def close(self) -> None:
+            pass
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("search.replay.Child", Fake)
+        home = Home(baseline / "home")
+        material = prepare(recording.study, home, frozen=True)
+        assert len(list(run_again(recording, material, home, gpus))) == 4
+    if gpus is None:
+        assert [(where.threads, where.inter) for where, _ in ran] == [thread_counts(n, 1) for n in threads]
+        assert [splits for _, splits in ran] == [[0, 1], [2], [3]]
+    else:
+        assert [splits for _, splits in ran] == [[0, 1, 2, 3]]
 
 
 def test_a_gpu_that_is_not_there_is_refused() -> None:

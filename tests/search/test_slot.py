@@ -291,6 +291,23 @@ def test_a_trial_that_another_process_ended_is_left_alone_and_the_slot_goes_on(
     assert len(finished_folds(played.trials[1])) == 3
 
 
+def test_a_file_that_cannot_be_written_ends_the_slot_and_uses_up_no_retry(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    for _ in range(4):
+        with monkeypatch.context() as patch:
+            patch.setattr("search.slot.draw_trial", full)
+            with pytest.raises(OSError, match="No space left"):
+                play({}, "search.trials=1")
+    played = play({}, "search.trials=1")
+    assert played.child.calls == []  # every fold was booked the first time
+    assert played.trials[-1].state == TrialState.COMPLETE
+    assert played.trials[-1].user_attrs["retries"] == 0
+
+
 def test_a_picture_that_cannot_be_drawn_is_not_taken_for_a_zombie(
     play: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,10 +104,12 @@ def test_labels_that_changed_under_a_study_are_refused(make_study: MakeStudy, tm
         run_study(make_study(tmp_path, "search.trials=2"), home, RunOptions(), Listener())
 
 
-def test_another_largest_radius_is_named_and_not_a_hash(finished: Any, make_study: MakeStudy) -> None:
-    wider = make_study(finished.home.root.parent, "space.patch_radius={ low = 2, high = 5 }")
-    with pytest.raises(InputError, match=r"space\.patch_radius\.high: must stay 4 .* but got 5") as caught:
-        run_study(wider, finished.home, RunOptions(), Listener())
+def test_a_smaller_largest_radius_is_named_and_not_a_hash(finished: Any, make_study: MakeStudy) -> None:
+    narrower = make_study(finished.home.root.parent, "space.patch_radius={ low = 2, high = 3 }")
+    with pytest.raises(
+        InputError, match=r"space\.patch_radius\.high: must stay at least 4, .* got 3"
+    ) as caught:
+        run_study(narrower, finished.home, RunOptions(), Listener())
     assert len(caught.value.problems) == 1
 
 

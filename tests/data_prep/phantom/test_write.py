@@ -7,6 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from data_prep.files import FULL
 from data_prep.phantom.write import new_folder, nifti_bytes, quantise
 from data_prep.problems import InputError
 
@@ -45,6 +46,20 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=r"cannot be written \(disk full\)"):
         fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("cause", FULL)
+def test_a_full_disk_is_no_fault_of_the_input(tmp_path: Path, cause: int) -> None:
+    def fail() -> None:
+        with new_folder(tmp_path / "cohort") as folder:
+            folder.write("a.txt", b"half")
+            raise OSError(cause, "no room")
+
+    with pytest.raises(OSError, match="no room") as caught:
+        fail()
+    assert not isinstance(caught.value, InputError)
+    assert caught.value.filename == str(tmp_path / "cohort")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -40,8 +40,9 @@ class Desk:
         expected: dict[str, RunRecord] = EXPECTED,
         busy: Sequence[int] = (),
         live: bool = False,
+        began: int = 10,
     ) -> list[Difference]:
-        scope = Scope({3, 4}, 2, busy, live)
+        scope = Scope({3, 4}, 2, busy, live, began)
         ids = RunIds(self.folder, "sqlite:////a", "toy")
         return list(differences(expected, runs, scope, self.recorder, ids))
 
@@ -126,3 +127,23 @@ def test_what_somebody_works_on_is_let_be(desk: Desk) -> None:
     ]
     expected = {key: record for key, record in EXPECTED.items() if key != "study"}
     assert desk.compare(runs, expected, busy=[4], live=True) == []
+
+
+def test_what_was_opened_since_the_examination_began_is_neither_ended_nor_deleted(desk: Desk) -> None:
+    """Its trial, or whoever works on it, may be younger than what was read."""
+    opened = {"radsearch.opened": "11"}
+    young = [
+        found("study", "r-study", parent=None, status="RUNNING", tags=STUDY_RUN.tags | opened),
+        found(status="RUNNING", tags=RUNS[1].tags | opened),
+        found("trial/3/fold/1", "r-fold", parent="r3", status="RUNNING", tags={"level": "fold"} | opened),
+        found("trial/99", "r99", tags=opened),
+    ]
+    desk.note({run.key: run.run_id for run in young})
+    expected = {key: EXPECTED[key] for key in ("study", "trial/3")}
+    assert desk.compare(young, expected) == []
+    problems = [item.problem for item in desk.compare(young, expected, began=11)]
+    assert sorted(problems) == ["run left running"] * 3 + ["run without trial"]
+
+
+def test_a_trial_that_is_younger_than_the_comparison_is_not_missed(desk: Desk) -> None:
+    assert desk.compare(RUNS, EXPECTED | {"trial/5": record()}) == []

@@ -60,3 +60,11 @@ def test_the_document_has_a_record_for_each_finding() -> None:
         "found": 1,
         "mended": 1,
     }
+
+
+def test_what_was_not_examined_has_an_exit_code_of_its_own() -> None:
+    report = Report("/home", dry_run=True)
+    report.not_examined("toy", "the study", "MLflow is gone")
+    report.add(FINDING)
+    assert (report.exit_code, report.to_json()["findings"][0]["mended"]) == (3, False)
+    assert report.lines()[0] == "toy: the study: not examined: cannot be mended: MLflow is gone"

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,11 +16,17 @@ from optuna.trial import TrialState
 from data_prep.problems import InputError
 from mlflow_server.config import ServerConfig
 from mlflow_server.launch import free_port, start
+from search.booking import exclusive
 from search.doctor import lost_runs
-from search.doctor.examination import DoctorOptions, examine
+from search.doctor.checkup import Report
+from search.doctor.examination import DoctorOptions, examine, examine_study
+from search.doctor.lost_runs import RunsCheck
 from search.errors import StudyStoppedError
 from search.home import Home
+from search.mlflow_store import MlflowRuns
 from search.owner import Owner
+from search.spool import SpoolFile
+from search.storage import open_storage
 from tests.search.doctor.doctoring import (
     BREAKAGES,
     ELSEWHERE,
@@ -33,6 +40,10 @@ from tests.search.doctor.doctoring import (
     no_fold_run,
     no_picture_anywhere,
     second_run,
+    stray_run,
+    study_left_running,
+    torn_journal,
+    trial_left_running,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -199,11 +210,81 @@ def test_a_study_without_its_definition_is_left_to_a_run_that_writes_it(patient:
     assert ([f.problem for f in report.findings], report.exit_code) == (["definition missing"], 1)
 
 
-def test_mlflow_out_of_reach_stops_the_doctor(patient: Patient) -> None:
-    uri = f"http://127.0.0.1:{free_port()}"
-    for dry_run in (True, False):
-        with pytest.raises(StudyStoppedError, match="MLflow at http"):
-            examine(patient.home, None, DoctorOptions(tracking=uri, dry_run=dry_run), silent)
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_what_cannot_be_examined_is_said_with_all_that_was_done(dry_run: bool, patient: Patient) -> None:
+    study = optuna.create_study(study_name="zoo", storage=open_storage(None, patient.home))
+    study.set_user_attr("identity", {})  # of another version: it lacks the rest
+    torn_journal(patient)
+    options = DoctorOptions(tracking=f"http://127.0.0.1:{free_port()}", dry_run=dry_run)
+    report = examine(patient.home, None, options, silent)
+    found = [(finding.study, finding.problem, finding.mended) for finding in report.findings]
+    assert found == [
+        ("", "journal torn", not dry_run),
+        ("toy", "not examined", False),
+        ("zoo", "record not understood", False),
+    ]
+    assert (report.exit_code, "MLflow at http" in report.findings[1].action) == (3, True)
+
+
+def test_a_run_that_begins_meanwhile_is_let_be(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first trial is younger than what the examination began with."""
+    living: list[SpoolFile] = []
+    runs: list[str] = []
+    deliver = RunsCheck.deliver
+
+    def then_a_run_begins(check: RunsCheck, report: Report) -> None:
+        deliver(check, report)
+        living.append(SpoolFile.create(patient.folder.spool))
+        patient.study().ask().set_user_attr("owner", str(Owner.of()))
+        study_left_running(patient)
+        runs.extend(
+            run.info.run_id for run in (patient.runs()["study"], patient.fake_run("trial/2", "trial"))
+        )
+
+    monkeypatch.setattr(RunsCheck, "deliver", then_a_run_begins)
+    report = examine(patient.home, None, DoctorOptions(), silent)
+    living[0].close()
+    found = [patient.client.get_run(run_id).info for run_id in runs]
+    assert [(run.status, run.lifecycle_stage) for run in found] == [("RUNNING", "active")] * 2
+    assert "run without trial" not in {finding.problem for finding in report.findings}
+
+
+def test_a_run_that_begins_amid_the_mending_is_let_be(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stray_run(patient)
+    study_left_running(patient)
+    living: list[SpoolFile] = []
+    delete = MlflowRuns.delete
+
+    def then_a_run_begins(shelf: MlflowRuns, run_id: str) -> None:
+        delete(shelf, run_id)
+        living.append(SpoolFile.create(patient.folder.spool))
+
+    monkeypatch.setattr(MlflowRuns, "delete", then_a_run_begins)
+    report = examine(patient.home, None, DoctorOptions(), silent)
+    for spool in living:
+        spool.close()
+    assert "run left running" not in {finding.problem for finding in report.findings}
+    assert patient.runs()["study"].info.status == "RUNNING"
+
+
+def test_one_at_a_time_mends_a_study(patient: Patient) -> None:
+    study, report = patient.study(), Report("", dry_run=False)
+    trial_left_running(patient)
+    with exclusive(patient.folder.root / "doctor.lock"):
+        with pytest.raises(StudyStoppedError, match="another process mends the study"):
+            examine_study(study, patient.home, DoctorOptions(patience=0), report)
+        assert problems_of(patient, dry_run=True) == {"run left running"}
+    assert patient.runs()["trial/0"].info.status == "RUNNING"
+    examine_study(study, patient.home, DoctorOptions(patience=60), report)
+    assert patient.runs()["trial/0"].info.status == "FINISHED"
+
+
+def test_a_definition_that_is_no_text_is_as_none(patient: Patient) -> None:
+    patient.folder.definition.write_bytes(b"\xff{}")
+    report = examine(patient.home, None, DoctorOptions(), silent)
+    assert ([f.problem for f in report.findings], report.exit_code) == (["definition missing"], 1)
 
 
 def test_a_home_that_is_not_there_is_not_made(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def check(finished: Any, home: Home) -> Iterator[Callable[..., RunsCheck]]:
         open_ones.append(copy)
         if owner is not None:
             study.ask().set_user_attr("owner", owner)
-        opened = runs_check(study, finished.study, home, finished.home.tracking_uri, dry_run=True)
+        opened = runs_check(study, finished.study, home, finished.home.tracking_uri, dry_run=True, began=0)
         open_ones.append(opened)
         return opened.__enter__()
 
@@ -110,7 +110,41 @@ def test_without_a_server_there_is_nothing_to_compare(dry_run: bool, finished: A
     study, uri = finished.outcome.study, f"http://jo:secret@127.0.0.1:{free_port()}"
     with (
         pytest.raises(StudyStoppedError, match=r"jo:\*\*\*@127") as stopped,
-        runs_check(study, finished.study, home, uri, dry_run) as check,
+        runs_check(study, finished.study, home, uri, dry_run, began=0) as check,
     ):
         found(check, home, finished)
     assert "secret" not in str(stopped.value)
+
+
+class Slow:
+    """A tracker that delivers, but is never done."""
+
+    is_cut_off = False
+
+    def __init__(self, *_: object) -> None:
+        self.asked = 0
+
+    def flush(self, timeout: float) -> int:
+        self.asked += 1
+        return 7
+
+    def close(self, timeout: float) -> int:
+        return 7
+
+
+def test_patience_with_a_slow_mlflow_has_an_end(
+    finished: Any, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lost_runs, "Tracker", Slow)
+    study, uri = finished.outcome.study, finished.home.tracking_uri
+    with (
+        pytest.raises(StudyStoppedError, match="after 0 s 7 events still wait"),
+        runs_check(study, finished.study, home, uri, dry_run=False, began=0, patience=0) as check,
+    ):
+        check.deliver(Report("", dry_run=False))
+
+
+def test_our_own_tracker_is_nobody_else(finished: Any, home: Home) -> None:
+    study, uri = finished.outcome.study, finished.home.tracking_uri
+    with runs_check(study, finished.study, home, uri, dry_run=False, began=0) as check:
+        assert check.busy == set()  # the trials ended a moment ago, which counts while somebody is at work

@@ -47,6 +47,7 @@ def test_the_living_and_the_dead_are_told_apart_and_nothing_is_written(tmp_path:
     before = fingerprint(tmp_path)
     outbox = look(tmp_path)
     assert (outbox.live, outbox.pending, outbox.waiting) == (True, {"trial/2"}, 2)
+    assert outbox.dead == {dead.path}
     assert outbox.refused == ((event("trial/5"), "why"),)
     assert fingerprint(tmp_path) == before
     living.close()
@@ -86,3 +87,39 @@ def test_an_outage_in_between_loses_nothing(tmp_path: Path) -> None:
     sink = Sink()
     assert len(try_again(tmp_path, sink)) == 3
     assert sink.taken == ["a", "b", "c"]  # one that is delivered twice changes nothing
+
+
+def test_our_own_files_tell_of_nobody_else(tmp_path: Path) -> None:
+    own, other = SpoolFile.create(tmp_path), SpoolFile.create(tmp_path)
+    own.append(event("trial/1"))
+    assert look(tmp_path, {own.path}).live
+    other.close()
+    seen = look(tmp_path, {own.path})
+    assert (seen.live, seen.pending) == (False, set())
+    own.close()
+
+
+def test_an_event_that_was_refused_while_the_file_is_put_aside_is_tried_too(tmp_path: Path) -> None:
+    """Its writer had opened the file before that was renamed, and waited for the lock."""
+
+    class Late(Sink):
+        def deliver(self, events: Sequence[Event]) -> None:
+            super().deliver(events)
+            if len(self.taken) == 1:
+                with (tmp_path / "retried.jsonl").open("a") as stream:
+                    stream.write(json.dumps({"reason": "late", "event": event("b")}) + "\n")
+
+    reject(tmp_path, event("a"), "first")
+    sink = Late()
+    assert try_again(tmp_path, sink) == [(event("a"), None), (event("b"), None)]
+    assert (sink.taken, list(tmp_path.glob("re*.jsonl"))) == (["a", "b"], [])
+
+
+def test_another_who_was_done_with_the_file_first_is_no_error(tmp_path: Path) -> None:
+    class Hasty(Sink):
+        def deliver(self, events: Sequence[Event]) -> None:
+            super().deliver(events)
+            (tmp_path / "retried.jsonl").unlink()
+
+    reject(tmp_path, event("a"), "first")
+    assert try_again(tmp_path, Hasty()) == [(event("a"), None)]

@@ -14,7 +14,7 @@ CHOSEN = {"study": STUDY_RUN}
 
 def differ(run: FoundRun, recorder: Recorder, key: str = "trial/3", **changes: Any) -> dict[str, Any]:
     """The differences by problem."""
-    every = list(differences_of(key, record(**changes), run, CHOSEN | {key: run}, recorder))
+    every = list(differences_of(key, record(**changes), run, CHOSEN | {key: run}, recorder, may_end=True))
     return {item.problem: item for item in every}
 
 
@@ -75,4 +75,10 @@ def test_a_study_may_have_failed_but_not_be_left_running(status: str, left: bool
 
 def test_a_parent_that_is_not_there_yet_is_no_difference() -> None:
     run = found(parent="r9")
-    assert list(differences_of("trial/3", record(), run, {}, Recorder())) == []
+    assert list(differences_of("trial/3", record(), run, {}, Recorder(), may_end=True)) == []
+
+
+def test_a_run_that_must_not_be_ended_may_differ_in_other_things() -> None:
+    run = found(status="RUNNING", parent=None)
+    differences = differences_of("trial/3", record(), run, CHOSEN | {"trial/3": run}, Recorder(), False)
+    assert [item.problem for item in differences] == ["run misplaced"]

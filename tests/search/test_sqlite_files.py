@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import sqlite3
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from search.doctor.sqlite_files import one_at_a_time, untouched
+from search.sqlite_files import file_made_once, one_at_a_time, untouched
 from tests.search.doctor.doctoring import fingerprint
 
 # A writer that is killed in the middle of a commit: what it changed is in the file, the rest in the journal.
@@ -97,3 +98,39 @@ def test_a_server_needs_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     with one_at_a_time("http://mlflow.lab:5000"):
         assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "mlflow.db"
+    with pytest.raises(UnicodeEncodeError), file_made_once(path) as draft:
+        draft.write_text("half\udcff", encoding="utf-8")
+    assert list(path.parent.iterdir()) == []
+    with file_made_once(path) as draft:
+        draft.write_text("whole")
+        assert not path.exists()
+    assert (path.read_text(), list(path.parent.iterdir())) == ("whole", [path])
+
+
+def test_a_file_that_is_there_already_stays(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    with file_made_once(path) as draft:
+        draft.write_text("ours")
+        path.write_text("theirs")
+    assert (path.read_text(), list(tmp_path.iterdir())) == ("theirs", [path])
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_file_is_made_once_also_where_there_are_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("search.sqlite_files.os.link", refuse)
+    path = tmp_path / "made.db"
+    with file_made_once(path) as draft:
+        draft.write_text("ours")
+        if taken:
+            path.write_text("theirs")
+    assert path.read_text() == ("theirs" if taken else "ours")
+    assert [file.name for file in tmp_path.iterdir()] == ["made.db"]

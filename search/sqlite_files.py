@@ -1,15 +1,21 @@
-"""SQLite files: opened by one process at a time, and read without leaving a trace in them."""
+"""SQLite files: made whole, opened by one process at a time, and read without leaving a trace in them."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
 import shutil
 import sqlite3
+import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from data_prep.files import make_folders, naming, sync_file, sync_folder
+
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}  # exFAT, some network file systems
 SIDE_FILES = ("-journal", "-wal", "-shm")  # what a transaction that was broken off left beside the file
 
 
@@ -37,6 +43,43 @@ def one_at_a_time(uri: str) -> Iterator[None]:
     with Path(f"{file}.lock").open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def file_made_once(path: Path) -> Iterator[Path]:
+    """Yield a temporary path to write to; it becomes `path` when the block ends well, unless that is there.
+
+    A file that another program made meanwhile stays: it may have it open. The temporary name is as that of
+    `data_prep.files.whole_file`.
+
+    Raises:
+        OSError: It cannot be written; the error names the file.
+    """
+    draft = path.with_name(f".{path.stem[:40]}.{uuid.uuid4().hex}{path.suffix}")
+    with naming(path):
+        make_folders(path.parent)
+        try:
+            yield draft
+            sync_file(draft)
+            _put_if_absent(draft, path)
+            sync_folder(path.parent)
+        finally:
+            for suffix in ("", *SIDE_FILES):
+                with suppress(OSError):  # the error that led here says more
+                    Path(f"{draft}{suffix}").unlink(missing_ok=True)
+
+
+def _put_if_absent(draft: Path, path: Path) -> None:
+    """Give a file its name unless another has it; without hard links, as near to that as can be."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        if not path.exists():
+            draft.replace(path)
 
 
 @contextmanager

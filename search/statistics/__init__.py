@@ -1,0 +1,1 @@
+"""What the stored predictions of a study allow to be said, and how sure that is."""

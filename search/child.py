@@ -24,6 +24,7 @@ from search.domains import Value
 from search.home import Home
 from search.material import prepare
 from search.records import TrialConfig
+from search.refits.fit import Fit
 from search.study_file import Study
 from search.workshop import Workshop
 
@@ -71,6 +72,9 @@ def _answer(request: Message, workshop: Workshop, study: Study, channel: Channel
             return {"kind": "probed", "problems": workshop.probe()}
         if request["kind"] == "compose":
             return {"kind": "composed", "asked": workshop.compose(request["settings"], _asker(channel))}
+        if request["kind"] == "fit":
+            fit, report = Fit.from_json(request["fit"]), _reporter(channel, None, study.training.epochs)
+            return {"kind": "fold", "result": workshop.fit(fit, report).to_json()}
         config = TrialConfig(request["settings"], request["seed"])
         report = _reporter(channel, request["seconds_left"], study.training.epochs)
         return {"kind": "fold", "result": workshop.fold(config, request["split"], report).to_json()}

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from data_prep.problems import InputError
 from models.device import child_environment
@@ -30,7 +31,7 @@ POLL_SECONDS = 0.2
 GRACE_SECONDS = 3.0  # for an epoch to end by itself: a new child costs about 10 s and traces anew
 NO_LIMIT = TrialLimit(math.inf, 0.0)
 WARM_SHARE = 0.5  # of the memory at which a child is worn out, for networks that it keeps compiled
-FOLDS_PER_CHILD = 200  # each fit leaves some memory behind in TensorFlow (keras#17458)
+FOLDS_PER_CHILD = 200  # each fit of a network leaves some memory behind in TensorFlow (keras#17458)
 
 
 def child_command(descriptor: int) -> list[str]:
@@ -83,8 +84,25 @@ class Child:
         request = {"settings": dict(config.settings), "seed": config.seed, "split": split}
         seconds_left = limit.left if math.isfinite(limit.left) else None
         reply = self._asked({"kind": "fold", **request, "seconds_left": seconds_left}, on_epoch, limit)
+        return self._scored(reply)
+
+    def run_fit(self, fit: Mapping[str, Any]) -> FoldResult:
+        """Train and score one fit that is no fold of a trial.
+
+        Args:
+            fit: Of `search.refits.fit.Fit.as_json`.
+
+        Raises:
+            TrialFailedError: It did not finish, with its cause.
+            InputError: The cohort cannot be read any more, or is another.
+        """
+        return self._scored(self._asked({"kind": "fit", "fit": dict(fit)}, lambda _: None))
+
+    def _scored(self, reply: Message) -> FoldResult:
+        """The result in a reply; a child that is worn out is ended."""
         fold = FoldResult.from_json(reply["result"])
-        if self._folds >= FOLDS_PER_CHILD or fold.memory_mb > self._place.memory_mb:
+        is_network = fold.best_epoch > 0
+        if (is_network and self._folds >= FOLDS_PER_CHILD) or fold.memory_mb > self._place.memory_mb:
             self.close()
         return fold
 

@@ -13,9 +13,16 @@ from search.claims import trial_seed
 from search.endings import ENDINGS, Ending
 from search.pseudonyms import PSEUDONYMS, Names, names_of
 from search.records import TrialConfig
+from search.statistics.selection import Rule
 
 # Why a trial ended whose record is older than the record of it.
 TOLD_BY_STATE = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned"}
+
+
+def rule_of(study: optuna.Study) -> Rule:
+    """How a study selects, as frozen at its start; the default rule for one that is older than the record."""
+    identity = study.user_attrs.get("identity", {})
+    return Rule(identity.get("search.selection", Rule().name), identity.get("search.top"))
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from data_prep.arrays import DoubleArray, IntArray
+import numpy as np
+
+from data_prep.arrays import DoubleArray, FloatArray, IntArray
 from data_prep.folds import Split, inner_split
+from data_prep.labels import Labels
 from models.memory import peak_memory_mb
 from search.material import Material
 from search.metrics import matching_threshold
 from search.records import FoldResult, TrialConfig
+from search.refits.fit import Fit, Shuffle
 from search.study_file import Study
+
+Values = TypeVar("Values", FloatArray, DoubleArray)
 
 
 @dataclass(frozen=True)
@@ -27,12 +34,14 @@ class Task:
         material: The study's dataset.
         study: Its settings.
         config: The trial.
-        split: The split of the fold table.
+        split: The split of the fold table; of one that names its own rows to stop on, these are not in it.
         seed: The fold's own.
         labels: Of every biopsy, 0 or 1; the cut may come from the training fold alone.
         label_threshold: That cut.
         fit: Rows to fit on.
-        stop: Rows to stop on, also of the training fold; None without early stopping.
+        stop: Rows to stop on, of the training fold too unless the fit named others; None without early
+            stopping.
+        shuffles: Copies of the held-out rows, a sequence of each taken from other rows, to score too.
     """
 
     material: Material
@@ -44,18 +53,43 @@ class Task:
     label_threshold: float
     fit: IntArray
     stop: IntArray | None
+    shuffles: tuple[Shuffle, ...] = ()
 
     @classmethod
     def of(cls, material: Material, study: Study, config: TrialConfig, split_index: int) -> Task:
         """The task of one split of the fold table."""
-        split = material.folds.splits()[split_index]
-        labels, cut = material.labels.relabel(split.train)
-        seed = config.fold_seed(split_index)
-        fit, stop = split.train, None
+        return cls.of_fit(material, study, Fit.of(config, material.folds.splits()[split_index]))
+
+    @classmethod
+    def of_fit(cls, material: Material, study: Study, fit: Fit) -> Task:
+        """The task of a fit on rows of its own choice, with labels in another order where it says so."""
+        train, test = (np.array(rows, dtype=np.int64) for rows in (fit.train, fit.test))
+        split = Split(fit.split, fit.repeat, fit.fold, train, test)
+        labels, cut = _ordered(material.labels, fit.order).relabel(train)
+        rows, stop = train, None
         if study.training.early_stopping != "none":
-            participants = [material.patches.participant_id[row] for row in split.train]
-            fit, stop = (split.train[rows] for rows in inner_split(participants, labels[split.train], seed))
-        return cls(material, study, config, split, seed, labels, float(cut), fit, stop)
+            rows, stop = _stopping(material, fit, train, labels)
+        return cls(material, study, fit.config, split, fit.seed, labels, float(cut), rows, stop, fit.shuffles)
+
+    @property
+    def scored(self) -> IntArray:
+        """The rows that are scored: those held out, and once more for each copy of them."""
+        return np.tile(self.split.test, 1 + len(self.shuffles))
+
+    def held_out(self, values: Values, names: Sequence[str]) -> Values:
+        """What the model is shown of the rows in `scored`.
+
+        Args:
+            values: Of every biopsy, the columns last; shape (biopsies, ..., columns).
+            names: Of the columns: "T1", "T1[-1]", "T1:mean" and "has:T1" are of the sequence T1.
+        """
+        copies = [values[self.split.test]]
+        for shuffle in self.shuffles:
+            copy = copies[0].copy()
+            columns = [index for index, name in enumerate(names) if is_of(name, shuffle.sequence)]
+            copy[..., columns] = values[list(shuffle.rows)][..., columns]
+            copies.append(copy)
+        return np.concatenate(copies)
 
 
 @dataclass(frozen=True)
@@ -83,11 +117,37 @@ class Scored:
     best_epoch: int = 0
 
 
+def is_of(column: str, sequence: str) -> bool:
+    """Whether a channel or a feature is made of a sequence.
+
+    >>> is_of("T1[-1]", "T1"), is_of("has:T1", "T1"), is_of("T1Gd:mean", "T1")
+    (True, True, False)
+    """
+    return column in (sequence, f"has:{sequence}") or column.startswith((f"{sequence}:", f"{sequence}["))
+
+
+def _stopping(material: Material, fit: Fit, train: IntArray, labels: IntArray) -> tuple[IntArray, IntArray]:
+    """The rows to fit on, and those to stop on: others than the training fold's where the fit names them."""
+    if fit.stop is not None:
+        return train, np.array(fit.stop, dtype=np.int64)
+    participants = [material.patches.participant_id[row] for row in train]
+    rows, stop = inner_split(participants, labels[train], fit.seed)
+    return train[rows], train[stop]
+
+
+def _ordered(labels: Labels, order: Sequence[int] | None) -> Labels:
+    """The labels with each row's expression taken from another."""
+    if order is None:
+        return labels
+    rows = np.array(order, dtype=np.int64)
+    return replace(labels, tpm=labels.tpm[rows], score=labels.score[rows], label=labels.label[rows])
+
+
 def run_fold(task: Task, score: Callable[[Task], Scored]) -> FoldResult:
     """Fit one fold by `score` and book what it says of the biopsies held out."""
     started = time.monotonic()
     scored = score(task)
-    rows, split = task.split.test, task.split
+    rows, split = task.scored, task.split
     threshold = 0.5
     if task.stop is not None and scored.stop is not None:
         threshold = matching_threshold(task.labels[task.stop], scored.stop)

@@ -15,7 +15,7 @@ from data_prep.problems import Problems
 from search.catalogue import Catalogue
 from search.home import Home
 from search.material import Material
-from search.sections import ArchitectureSection, InputSection, TrainingSection
+from search.sections import ArchitectureSection, InputSection, SearchSection, TrainingSection
 from search.study_file import Study
 
 PATCHES, LARGEST = "cohort.patches", "space.patch_radius.high"
@@ -25,6 +25,7 @@ CONTENT = {  # of which a study knows the sha256 alone
     "folds.hash": "who is held out together",
 }
 REACH = "cohort.patches.radius"  # voxels that the hash of the patches covers around each biopsy
+RULE, TOP = "search.selection", "search.top"  # how a result is chosen, frozen before the first trial
 SEED = "search.seed"  # a trial that is taken up again, or replayed, keeps its seed
 # What a study that has begun may gain, and what studies that began with an earlier version lack.
 GROWING = ("architectures.", "weights.", "default.", REACH, SEED)
@@ -43,6 +44,8 @@ def identity_of(study: Study, material: Material) -> dict[str, Any]:
         "folds.hash": material.folds.hash,
         "search.metric": study.search.metric,
         SEED: study.search.seed,
+        RULE: study.search.selection,
+        TOP: study.search.top,
         LARGEST: study.parameters.largest_radius,
         **_own_code(study),
         **_defaults(study),
@@ -134,6 +137,8 @@ def _younger_than(before: Mapping[str, Any]) -> dict[str, Any]:
         **_flat("training", TrainingSection().model_dump(mode="json")),
         **_flat("input", InputSection().model_dump(mode="json")),
     }
+    section = SearchSection()
+    defaults |= {RULE: section.selection, TOP: section.top}
     if "jitter" in before.get("input.augmentation", ()):
         defaults.pop("input.registration_sd_mm")  # it had been 1.5 voxels
     return defaults

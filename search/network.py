@@ -9,7 +9,7 @@ import numpy as np
 
 from data_prep.arrays import FloatArray
 from data_prep.augmentation import augmenter
-from data_prep.inputs import model_input
+from data_prep.inputs import input_channels, model_input
 from models.runtime import device_name
 from models.training import Samples, Trainer
 from search.fold import Scored, Task
@@ -28,6 +28,7 @@ def train_network(task: Task, trainer: Trainer, send: Send) -> Scored:
     """
     settings, material = task.config.settings, task.material
     images = model_input(material.patches, int(settings["patch_radius"]), material.missing)
+    channels = input_channels(material.patches, material.missing)
     labels = task.labels.astype(np.float32)
     fitted = trainer.fit(
         model_spec(task.study, settings, images.shape[1:]),
@@ -39,7 +40,7 @@ def train_network(task: Task, trainer: Trainer, send: Send) -> Scored:
         on_epoch=lambda epoch: send({"kind": "epoch", "split": task.split.index, **epoch}),
     )
     return Scored(
-        held_out=fitted.predict(images[task.split.test]),
+        held_out=fitted.predict(task.held_out(images, channels)),
         stop=None if task.stop is None else fitted.predict(images[task.stop]),
         parameters=fitted.parameters,
         trainable_parameters=fitted.trainable_parameters,

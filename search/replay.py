@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial
 
-from data_prep.problems import InputError, nearest
+from data_prep.problems import InputError
 from models.device import thread_counts
 from search.booking import booked_settings, booked_versions, finished_folds
 from search.child_process import Child
@@ -23,15 +23,13 @@ from search.claims import trial_seed
 from search.composing import setup_of
 from search.errors import StudyStoppedError, TrialFailedError
 from search.home import Home
-from search.identity import check_identity
-from search.material import Material, Progress, prepare
+from search.material import Material, Progress
 from search.metrics import fold_metrics
 from search.opening import IDENTITY
 from search.placement import Placement, place
+from search.recorded import material_of, recorded_study
 from search.records import FoldResult, TrialConfig
-from search.storage import all_studies
 from search.study_file import Study
-from search.terminal import open_existing
 from search.versions import software_versions
 
 ADVICE = "A trial is replayed on what it ran on"
@@ -170,18 +168,12 @@ def find_recording(home: Home, storage: str | None, name: str, number: int, coho
     Raises:
         InputError: There is no such study or trial, or it has no finished fold.
     """
-    opened = open_existing(home, storage)
-    studies = {study.study_name: study for study in all_studies(opened)} if opened else {}
-    if name not in studies:
-        raise InputError(f"STUDY: no study {name!r} in {home.root}; {nearest(name, studies)}")
-    trial = _trial(studies[name], number)
-    study = _definition(home, name)
-    if cohort is not None:
-        study = study.model_copy(update={"cohort": str(Path(cohort).absolute())})
+    recorded, study = recorded_study(home, storage, name, cohort)
+    trial = _trial(recorded, number)
     seed = trial_seed(study.search.seed, int(trial.user_attrs["place"]))
     return Recording(
         study=study,
-        identity=studies[name].user_attrs[IDENTITY],
+        identity=recorded.user_attrs[IDENTITY],
         trial=number,
         config=TrialConfig(booked_settings(trial) or {}, seed),
         folds=tuple(finished_folds(trial).values()),
@@ -201,9 +193,7 @@ def recorded_material(recording: Recording, home: Home, progress: Progress | Non
     Raises:
         InputError: The cohort, or a file of code or weights, is not the recorded one; a line a difference.
     """
-    material = prepare(recording.study, home, frozen=True, progress=progress)
-    check_identity(recording.study, material, recording.identity, home, ADVICE)
-    return material
+    return material_of(recording.study, recording.identity, home, progress, ADVICE)
 
 
 def run_again(
@@ -269,20 +259,6 @@ def _trial(study: optuna.Study, number: int) -> FrozenTrial:
             f"{have}"
         )
     return trial
-
-
-def _definition(home: Home, name: str) -> Study:
-    path = home.study(name).definition
-    try:
-        return Study.from_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{path}: the study's definition is needed, but there is none in this home"
-        ) from error
-    except ValueError as error:
-        raise InputError(
-            f"{path}: not a definition of a study; the next `radsearch run` writes it"
-        ) from error
 
 
 def _apart(one: float | None, other: float | None) -> float:

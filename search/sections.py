@@ -25,6 +25,9 @@ AUGMENTATIONS: dict[str, dict[str, Value]] = {
     "channel-dropout": {"channel_dropout": 0.1},
 }
 
+# How the result of a search is chosen among its trials, the default first (search.statistics.selection).
+SELECTIONS = ("rank-average", "one-se", "argmax")
+
 
 class Section(BaseModel):
     """A table of a study file: frozen, and a key it does not know is an error."""
@@ -157,8 +160,16 @@ class SearchSection(Section):
     sampler: Annotated[str, _one_of("tpe", "random", "gp")] = "tpe"
     pruner: Annotated[str, _one_of("paired", "median", "none")] = "paired"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    selection: Annotated[str, _one_of(*SELECTIONS)] = SELECTIONS[0]
+    top: Annotated[int, Field(ge=1)] | None = None
     trial_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     enqueue: Annotated[tuple[Params, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _top_of_several(self) -> Self:
+        if self.top is not None and self.selection != SELECTIONS[0]:
+            raise ValueError(f"`top` is of selection '{SELECTIONS[0]}', but that is '{self.selection}'")
+        return self
 
 
 class TrackingSection(Section):

@@ -18,6 +18,7 @@ from search.fold import Task, run_fold
 from search.material import Material
 from search.probes import trials_to_probe
 from search.records import FoldResult, TrialConfig
+from search.refits.fit import Fit
 from search.specs import custom_spec, is_baseline, model_spec
 from search.study_file import Study
 
@@ -49,8 +50,14 @@ class Workshop:
             ModelError: It cannot be trained.
             InputError: The study's settings do not suit this machine.
         """
-        task = Task.of(self._material, self._study, config, split)
-        if is_baseline(config.settings):
+        return self._run(Task.of(self._material, self._study, config, split), send)
+
+    def fit(self, fit: Fit, send: Send) -> FoldResult:
+        """Run one fit that is no fold of a trial; errors as of `fold`."""
+        return self._run(Task.of_fit(self._material, self._study, fit), send)
+
+    def _run(self, task: Task, send: Send) -> FoldResult:
+        if is_baseline(task.config.settings):
             return run_fold(task, lambda task: fit_shallow(task, self._cache))
         trainer = self._trainer
         from search.network import train_network

@@ -14,7 +14,9 @@ from search.baseline import fit_shallow
 from search.fold import Task, run_fold
 from search.home import Home
 from search.material import prepare
+from search.metrics import matching_threshold
 from search.records import FoldResult, TrialConfig
+from search.refits.fit import Fit, Shuffle
 from search.study_file import Study
 
 QUICK = {"forest_trees": 20, "nca_lambda": 1.0}
@@ -55,6 +57,33 @@ def test_the_constant_is_the_training_folds_prevalence(study: Study, tmp_path: P
     assert result.probabilities == pytest.approx(np.full(len(result.rows), prevalence))
 
 
+@pytest.mark.parametrize("early_stopping", ["inner", "none"])
+@pytest.mark.parametrize("name", ["constant", "roi_means"])
+def test_biopsies_to_stop_on_beside_the_training_fold_set_the_threshold_and_nothing_else(
+    name: str, early_stopping: str, study: Study, tmp_path: Path
+) -> None:
+    training = study.training.model_copy(update={"early_stopping": early_stopping})
+    study = study.model_copy(update={"training": training})
+    whole = task_of(study, tmp_path, architecture=name)
+    rows, material = whole.split.train, whole.material
+    fit = Fit.of(whole.config, replace(whole.split, train=rows[7:]))
+    task = Task.of_fit(material, study, replace(fit, stop=tuple(map(int, rows[:7]))))
+    result = run(task, tmp_path)
+    labels = task.labels.copy()
+    labels[rows[:7]] = 1 - labels[rows[:7]]
+    other = run(replace(task, labels=labels), tmp_path)
+    assert other.probabilities == result.probabilities != run(whole, tmp_path).probabilities
+    if name == "constant":
+        assert set(result.probabilities) == {float(task.labels[rows[7:]].mean())}
+    alone = run(replace(task, stop=None), tmp_path)
+    assert alone.probabilities == result.probabilities
+    assert alone.threshold == 0.5
+    if early_stopping == "inner":
+        said = fit_shallow(task, tmp_path / "cache").stop
+        assert said is not None
+        assert result.threshold == matching_threshold(task.labels[rows[:7]], said)
+
+
 def test_held_out_labels_reach_nothing_but_the_record(study: Study, tmp_path: Path) -> None:
     task = task_of(study, tmp_path, architecture="texture_logistic", selection="nca")
     labels = task.labels.copy()
@@ -75,3 +104,34 @@ def test_features_are_computed_once_for_all_folds(
 
     monkeypatch.setattr("data_prep.features.extract._SETS", dict.fromkeys(("roi_means",), refuse))
     assert np.array_equal(first.probabilities, run(task, tmp_path).probabilities)
+
+
+@pytest.mark.parametrize("name", ["roi_means", "texture_logistic", "missingness"])
+def test_copies_with_a_sequence_of_other_biopsies_are_scored_by_the_same_model(
+    name: str, make_cohort: Callable[..., Path], make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    """With a single sequence, a biopsy that takes it from another is that other one."""
+    make_cohort(tmp_path / "cohort", missing={(3, "T1")})
+    changes = [
+        "input.sequences=['T1']",
+        "search.enqueue=[]",
+        "space={}",
+        f"space.architecture=['{name}', 'texture_svm']",
+    ]
+    task = task_of(make_study(tmp_path, *changes, "space.patch_radius=[2]"), tmp_path, architecture=name)
+    test = tuple(map(int, task.split.test))
+    plain = run(task, tmp_path)
+    shuffles = (Shuffle("T1", test[::-1]), Shuffle("T1", test))
+    result = run(replace(task, shuffles=shuffles), tmp_path)
+    own = plain.probabilities
+    assert result.probabilities == (*own, *own[::-1], *own)
+    assert result.threshold == plain.threshold
+
+
+def test_a_model_without_the_sequence_says_the_same_of_a_copy(study: Study, tmp_path: Path) -> None:
+    task = task_of(study, tmp_path, architecture="location")
+    rows = tuple(map(int, task.split.test[::-1]))
+    result = run(replace(task, shuffles=(Shuffle("T1", rows),)), tmp_path)
+    n = len(rows)
+    assert result.probabilities[:n] == result.probabilities[n:]
+    assert len(set(result.probabilities)) > 1

@@ -17,6 +17,8 @@ from search import child
 from search.channel import Channel
 from search.home import Home
 from search.material import prepare
+from search.records import FoldResult, TrialConfig
+from search.refits.fit import Fit
 from search.study_file import Study
 
 
@@ -126,3 +128,26 @@ def test_a_study_of_baselines_never_loads_tensorflow(
         [sys.executable, "-c", code], input=lines, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "['started', 'fold'] False"
+
+
+def test_a_fit_that_is_asked_for_is_answered_like_a_fold(
+    make_study: Callable[..., Study], tmp_path: Path, make_fold: Callable[..., FoldResult]
+) -> None:
+    asked: list[Fit] = []
+
+    class Fitting:
+        def fit(self, fit: Fit, report: Callable[[dict[str, Any]], None]) -> FoldResult:
+            asked.append(fit)
+            report({"kind": "epoch", "epoch": 1})
+            return make_fold(2)
+
+    study, fit = (
+        make_study(tmp_path),
+        Fit(TrialConfig({"rate": 0.1}, 1), 2, 0, 1, 1, (0, 1), (2,), order=(2, 1, 0)),
+    )
+    ours, theirs = socket.socketpair()
+    message = json.loads(json.dumps({"kind": "fit", "fit": fit.as_json()}))
+    reply = child._answer(message, Fitting(), study, Channel(ours))  # type: ignore[arg-type]
+    assert asked == [fit]
+    assert reply == {"kind": "fold", "result": make_fold(2).to_json()}
+    assert Channel(theirs).receive(10) == {"kind": "epoch", "epoch": 1}

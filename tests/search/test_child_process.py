@@ -24,7 +24,8 @@ from search.home import Home
 from search.limits import TrialLimit
 from search.material import prepare
 from search.placement import Placement
-from search.records import TrialConfig
+from search.records import FoldResult, TrialConfig
+from search.refits.fit import Fit
 from search.space import read_space
 from search.study_file import Study
 
@@ -156,7 +157,8 @@ from pathlib import Path
 from data_prep.problems import InputError, Problems
 from search.child_process import Child
 from search.placement import Placement
-from search.records import TrialConfig
+from search.records import FoldResult, TrialConfig
+from search.refits.fit import Fit
 from search.space import read_space
 setup = json.loads({json.dumps(message)!r})
 child = Child(setup, Placement(1, None), Path({str(tmp_path / "log")!r}), threading.Event())
@@ -226,3 +228,40 @@ def test_an_owner_that_cannot_answer_throws_the_child_away(
     with pytest.raises(OSError, match="the storage is gone"):
         child.compose({}, answer)
     assert child._channel is None
+
+
+def test_a_fit_equals_the_fold_with_its_rows_and_a_failing_one_is_told(
+    setup: tuple[dict[str, Any], Path], child: Child
+) -> None:
+    message, _ = setup
+    material = prepare(Study.from_json(message["study"]), Home.at(message["home"]), frozen=True)
+    config = TrialConfig(SETTINGS, 4)
+    fit = Fit.of(config, material.folds.splits()[2])
+    fold, again = child.run_fold(config, 2, lambda _: None), child.run_fit(fit.as_json())
+    assert again.probabilities == fold.probabilities
+    assert (again.split, again.curves, again.threshold) == (2, fold.curves, fold.threshold)
+    wild = TrialConfig(SETTINGS | {"optimizer": "sgd", "learning_rate": 1e30, "momentum": 0.9}, 0)
+    with pytest.raises(TrialFailedError, match="finite") as caught:
+        child.run_fit(Fit.of(wild, material.folds.splits()[0]).as_json())
+    assert caught.value.cause == "failed"
+
+
+@pytest.mark.parametrize(("epochs", "stays"), [(0, True), (3, False)])
+def test_only_networks_wear_a_child_out_by_their_number(
+    epochs: int,
+    stays: bool,
+    child: Child,
+    make_fold: Callable[..., FoldResult],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("search.child_process.FOLDS_PER_CHILD", 2)
+    ours, theirs = socket.socketpair()
+    monkeypatch.setattr(child, "_channel", Channel(ours))
+    other = Channel(theirs)
+    for split in range(3):
+        other.send({"kind": "fold", "result": make_fold(split, best_epoch=epochs).to_json()})
+    kept = []
+    for split in range(2):
+        child.run_fold(TrialConfig(SETTINGS, 0), split, lambda _: None)
+        kept.append(child._channel is not None)
+    assert kept == [True, stays]

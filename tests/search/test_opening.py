@@ -354,6 +354,11 @@ def run_cli(make_cohort: Callable[..., Path], tmp_path: Path) -> Callable[..., i
     ("override", "lines"),
     [
         ("label.genes=['CD3E']", ["label.genes: must stay ['CD3D'] as it was at the study's start, but got"]),
+        (
+            "search.selection='argmax'",
+            ["search.selection: must stay 'rank-average' as it was at the study's start, but got 'argmax'"],
+        ),
+        ("search.top=2", ["search.top: must stay None as it was at the study's start, but got 2"]),
         ("validation.folds=4", ["validation.folds: must stay 3 as it was at the study's start, but got 4"]),
         (
             "cohort='{other}'",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from search.home import Home
 from search.material import prepare
+from search.records import TrialConfig
+from search.refits.fit import Fit, Shuffle
 from search.study_file import Study
 from search.workshop import Workshop, first
 
@@ -80,3 +83,30 @@ def test_weights_that_are_not_there_are_said_before_any_trial(workshop: Callable
 def test_the_first_value_of_a_domain_is_legal() -> None:
     assert first({"choices": ["a", "b"]}) == "a"
     assert first({"low": 2, "high": 3}) == 2
+
+
+@pytest.mark.parametrize("architecture", ["small_cnn", "roi_means"])
+def test_a_fit_is_the_trials_fold_and_scores_copies_beside(
+    architecture: str, make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    """With a single sequence, a biopsy that takes it from another is that other one."""
+    changes = (
+        "search.enqueue=[]",
+        "space={}",
+        f"space.architecture=['{architecture}']",
+        "space.patch_radius=[2]",
+    )
+    study, home = make_study(tmp_path, *changes, "input.sequences=['T1']"), Home.at(tmp_path / "home")
+    material = prepare(study, home, frozen=False)
+    shop = Workshop(study, material, home.cache, None)
+    config = TrialConfig(study.parameters.settings({"architecture": architecture, "patch_radius": 2}), 3)
+    fold = shop.fold(config, 1, lambda _: None)
+    fit = Fit.of(config, material.folds.splits()[1])
+    again = shop.fit(fit, lambda _: None)
+    assert (again.rows, again.labels, again.probabilities) == (fold.rows, fold.labels, fold.probabilities)
+    assert (again.threshold, again.curves) == (fold.threshold, fold.curves)
+    shuffled = shop.fit(replace(fit, shuffles=(Shuffle("T1", fit.test[::-1]),)), lambda _: None)
+    assert shuffled.rows == fold.rows * 2
+    expected = (*fold.probabilities, *fold.probabilities[::-1])
+    assert shuffled.probabilities == pytest.approx(expected, rel=1e-6)
+    assert len(set(fold.probabilities)) > 1

@@ -1,0 +1,91 @@
+"""A study that was run before, by its name: its trials, its settings, its dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from data_prep.problems import InputError, nearest
+from search.home import Home
+from search.identity import check_identity
+from search.material import Material, Progress, prepare
+from search.opening import IDENTITY
+from search.storage import all_studies
+from search.study_file import Study
+from search.terminal import open_existing
+
+ADVICE = "Its trials are only comparable on what they ran on"
+
+
+def recorded_study(
+    home: Home, storage: str | None, name: str, cohort: str | None = None
+) -> tuple[optuna.Study, Study]:
+    """Look a study up; nothing is written.
+
+    Args:
+        home: Where it is.
+        storage: URL of Optuna's storage; None for the journal in the home.
+        name: Its name.
+        cohort: Where the cohort is now; None for where it was.
+
+    Returns:
+        What Optuna has of it, to be read, and its settings as they were last run.
+
+    Raises:
+        InputError: There is no such study, or its definition cannot be read.
+    """
+    opened = open_existing(home, storage)
+    studies = {study.study_name: study for study in all_studies(opened)} if opened else {}
+    if name not in studies:
+        raise InputError(f"STUDY: no study {name!r} in {home.root}; {nearest(name, studies)}")
+    study = definition_of(home, name)
+    if cohort is not None:
+        study = study.model_copy(update={"cohort": str(Path(cohort).absolute())})
+    return studies[name], study
+
+
+def definition_of(home: Home, name: str) -> Study:
+    """The settings of a study as they were last run.
+
+    Raises:
+        InputError: They are not in this home, or are not what a run writes.
+    """
+    path = home.study(name).definition
+    try:
+        return Study.from_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path}: the study's definition is needed, but there is none in this home"
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            f"{path}: not a definition of a study; the next `radsearch run` writes it"
+        ) from error
+
+
+def material_of(
+    study: Study,
+    recorded: optuna.Study | Mapping[str, Any],
+    home: Home,
+    progress: Progress | None = None,
+    advice: str = ADVICE,
+) -> Material:
+    """The dataset that a study's trials ran on.
+
+    Args:
+        study: Its settings.
+        recorded: What Optuna has of it, or its identity.
+        home: Where it is.
+        progress: Called with participants done and in all while volumes are read.
+        advice: What to do where the cohort is another, as the end of each line.
+
+    Raises:
+        InputError: The cohort, or a file of code or weights, is not the recorded one; a line a difference.
+    """
+    identity = recorded.user_attrs[IDENTITY] if isinstance(recorded, optuna.Study) else recorded
+    material = prepare(study, home, frozen=True, progress=progress)
+    check_identity(study, material, identity, home, advice)
+    return material

@@ -9,19 +9,26 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.booking import finished_folds, is_orphan, is_superseded, key_of, settings_of
 from search.home import Home
+from search.judgement import UNJUDGED, judgement
 from search.metrics import DIRECTIONS, fold_metrics, pooled_metrics
 from search.publishing import trial_key
 from search.records import FoldResult
 from search.run_ids import RunIds
 
 
-def study_record(study: optuna.Study, home: Home, tracking: str | None = None) -> dict[str, Any]:
+def study_record(
+    study: optuna.Study, home: Home, tracking: str | None = None, judged: bool = True
+) -> dict[str, Any]:
     """Everything known of a study, keys as the project's design fixes them.
 
-    `honest.estimate` stays null: the corrected estimate needs the bootstrap over all trials' predictions,
-    which this version does not compute; `naive` is the best trial's own value, too good by the search's
-    optimism.
+    Args:
+        study: The study.
+        home: Where it lives.
+        tracking: MLflow's tracking URI; None for the database in the home.
+        judged: Whether to estimate how good the selected trials are; `honest.naive`, the best trial's own
+            value and too good by the search's optimism, is there in any case.
     """
+    selected, honest = judgement(study, home) if judged else ({"rule": None, "trials": []}, UNJUDGED)
     attrs = study.user_attrs
     run_ids = RunIds(home.study(study.study_name).spool, tracking or home.tracking_uri, study.study_name)
     trials = study.get_trials(deepcopy=False)
@@ -34,15 +41,8 @@ def study_record(study: optuna.Study, home: Home, tracking: str | None = None) -
         "trials": [_trial_record(trial, run_ids) for trial in trials if not is_superseded(trial)],
         "best_trial": best.number if best else None,
         "space_changes": attrs.get("space_changes", []),
-        "selected": {"rule": "argmax", "trials": [best.number] if best else []},
-        "honest": {
-            "metric": attrs.get("metric"),
-            "estimate": None,
-            "ci95": [None, None],
-            "naive": best.value if best else None,
-            "method": None,
-            "p_value": None,
-        },
+        "selected": selected,
+        "honest": {"metric": attrs.get("metric"), **honest, "naive": best.value if best else None},
     }
 
 

@@ -17,6 +17,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from search.aftermath import mend_after_a_crash
+from search.bank import freeze_bank
 from search.booking import counts, reap
 from search.child_process import Child
 from search.claims import Claims
@@ -97,6 +98,7 @@ def run_study(study: Study, home: Home, options: RunOptions, listener: Listener)
     storage = open_storage(options.storage, home)
     opened = open_study(study, material, storage, home)
     freeze_folds(material, home.study(study.name))
+    freeze_bank(material, study, home.study(study.name))
     mend_after_a_crash(opened, home, options.storage, options.tracking, listener)
     _tell_excluded(material, listener)
     stop = Stop()

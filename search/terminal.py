@@ -45,14 +45,14 @@ def open_existing(home: Home, url: str | None) -> BaseStorage | None:
     return open_to_read(url, home)
 
 
-def read_record(study: optuna.Study, home: Home, tracking: str | None) -> dict[str, Any]:
+def read_record(study: optuna.Study, home: Home, tracking: str | None, judged: bool = True) -> dict[str, Any]:
     """What a study has found, as `search.results.study_record` has it.
 
     Raises:
         InputError: What the storage holds of it is not what this version writes.
     """
     try:
-        record = study_record(study, home, tracking)
+        record = study_record(study, home, tracking, judged)
         missing = (COHORT - set(record["cohort"] or ())) | (FOLDS - set(record["folds"] or ()))
         if missing:
             raise KeyError(*sorted(missing))

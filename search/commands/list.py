@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     problems, records = Problems(), []
     for study in all_studies(storage) if storage else ():
         try:
-            records.append(_summary(read_record(study, home, args.tracking_uri)))
+            records.append(_summary(read_record(study, home, args.tracking_uri, judged=False)))
         except InputError as error:
             problems.extend(error)  # the others are listed all the same
     if args.json:

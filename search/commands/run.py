@@ -9,17 +9,25 @@ from pathlib import Path
 
 from rich.console import Console
 
+from search.audit import SUSPICIOUS_AUC
+from search.audit.auditing import run_audit
+from search.audit.looks import look_at
+from search.audit.record import write_audit
+from search.commands.audit import audit_table
+from search.commands.audit import verdict as verdict_of
 from search.home import Home
 from search.links import is_server, trial_runs_url
 from search.live import LiveTable, PlainLines
 from search.metrics import DIRECTIONS
 from search.placement import place
+from search.report.audited import is_due
 from search.results import study_record
 from search.run_ids import EXPERIMENT, RunIds
 from search.study_file import Study, read_study
 from search.supervisor import Outcome, RunOptions, run_study
 from search.tables import trials_table
-from search.terminal import say
+from search.terminal import counting, say
+from search.verdict import verdict
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     with LiveTable(console, minimize) if console.is_terminal else PlainLines(sys.stderr) as listener:
         outcome = run_study(study, home, options, listener)
     _conclude(args, study, home, outcome)
+    if not outcome.signalled and is_due(outcome.study, study, home):
+        _audit(outcome, study, home)
     return 128 + outcome.signalled if outcome.signalled else 0
 
 
@@ -46,6 +56,9 @@ def _conclude(args: argparse.Namespace, study: Study, home: Home, outcome: Outco
     console = Console()
     record = study_record(outcome.study, home, args.tracking_uri)
     console.print(trials_table(record))
+    console.print(verdict(record))
+    if record["selected"]["trials"]:
+        look_at(outcome.study, home, "run")
     if outcome.undelivered:
         say(
             f"MLflow has not taken {outcome.undelivered} events yet; "
@@ -60,6 +73,19 @@ def _conclude(args: argparse.Namespace, study: Study, home: Home, outcome: Outco
     if link:
         say(f"              {link}")
     say(f"              radsearch show {study.name}{where}")
+
+
+def _audit(outcome: Outcome, study: Study, home: Home) -> None:
+    """What nobody asked for, but has to be looked at before such a result is told to anybody."""
+    say(
+        f"An AUC above {SUSPICIOUS_AUC:.2f} with whole participants held out is more often a leak than a "
+        "discovery. The audit:"
+    )
+    with counting("audit: step") as progress:
+        audit = run_audit(outcome.study, study, home, progress)
+    write_audit(home.study(study.name), audit)
+    Console().print(audit_table(audit))
+    say(verdict_of(audit))
 
 
 def _trials_link(args: argparse.Namespace, study: Study, home: Home) -> str | None:

@@ -13,6 +13,7 @@ from search.home import Home
 from search.storage import all_studies, storage_told
 from search.tables import describe, trials_table, untrained
 from search.terminal import open_existing, read_record
+from search.verdict import verdict
 
 
 @storage_told()
@@ -30,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
     console = Console()
     console.print(describe(record))
     console.print(trials_table(record))
+    console.print(verdict(record))
     out_of_reach = untrained(record)
     if out_of_reach:
         console.print(out_of_reach)

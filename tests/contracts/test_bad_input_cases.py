@@ -1,4 +1,4 @@
-"""What the suite of bad input holds: 422 cases, each run through the command line, and searches for more."""
+"""What the suite of bad input holds: 456 cases, each run through the command line, and searches for more."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 
 from tests.contracts import (
     test_bad_input_commands,
+    test_bad_input_judging,
     test_bad_input_links,
     test_bad_input_nifti,
     test_bad_input_study,
@@ -14,6 +15,7 @@ from tests.contracts import (
 
 MODULES = (
     test_bad_input_commands,
+    test_bad_input_judging,
     test_bad_input_links,
     test_bad_input_nifti,
     test_bad_input_study,

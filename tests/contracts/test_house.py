@@ -44,7 +44,10 @@ def test_optuna_is_asked_for_values_in_one_module(path: Path) -> None:
     assert not [name for name in names if name.startswith("suggest_")]
 
 
-@pytest.mark.parametrize("package", [*PACKAGES, "data_prep/features", "data_prep/phantom", "search/doctor"])
+PARTS = [f"search/{part}" for part in ("audit", "doctor", "refits", "report", "statistics")]
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, "data_prep/features", "data_prep/phantom", *PARTS])
 def test_every_module_has_a_test_file_of_its_name(package: str) -> None:
     modules = {path.stem for path in (ROOT / package).glob("*.py")} - {"__init__"}
     tests = {path.stem.removeprefix("test_") for path in (ROOT / "tests" / package).glob("test_*.py")}

@@ -53,10 +53,22 @@ def test_the_best_trial_is_the_one_of_the_largest_value(finished: Any) -> None:
     assert record["honest"]["naive"] == max(values.values())
 
 
-def test_an_estimate_that_was_not_made_is_null_and_not_the_naive_one(finished: Any) -> None:
-    honest = study_record(finished.outcome.study, finished.home)["honest"]
+def test_an_estimate_that_was_not_asked_for_is_null_and_not_the_naive_one(finished: Any) -> None:
+    honest = study_record(finished.outcome.study, finished.home, judged=False)["honest"]
     assert honest["estimate"] is None
     assert honest["ci95"] == [None, None]
+    assert honest["naive"] is not None
+
+
+def test_the_honest_estimate_stands_beside_the_naive_one(finished: Any) -> None:
+    record = study_record(finished.outcome.study, finished.home)
+    honest, complete = record["honest"], [trial["number"] for trial in record["trials"]]
+    assert set(record["selected"]["trials"]) <= set(complete)
+    assert record["selected"]["rule"] == "rank-average"
+    low, high = honest["ci95"]
+    assert low <= honest["estimate"] <= high
+    assert honest["configurations"] == len(complete)
+    assert honest["tuned_minus_default"]["default_trial"] == 0
 
 
 def test_each_trial_names_its_mlflow_run(finished: Any) -> None:

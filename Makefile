@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO_HOME ?= demo-home
+DEMO_REPORT ?= demo-report
 
 # A machine on which the NVIDIA driver lists a GPU gets TensorFlow with CUDA, any other the CPU build.
 BUILD  := $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo gpu || echo cpu)
@@ -34,6 +35,7 @@ demo: install
 	@test -e cohorts/phantom/cohort.toml || { echo "Writing a phantom cohort (half a minute)"; \
 	    $(BIN)/radsearch phantom cohorts/phantom --signal easy; }
 	$(BIN)/radsearch run studies/quick.toml --home $(DEMO_HOME)
+	$(BIN)/radsearch report quick --home $(DEMO_HOME) --out $(DEMO_REPORT)
 	@echo "(source $(VENV)/bin/activate puts radsearch on the path)"
 
 check: install
@@ -54,6 +56,9 @@ bench: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/search_time.py
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python -m benchmarks.honesty
+	$(BIN)/python -m benchmarks.honesty_compare
+	$(BIN)/python -m benchmarks.null_cohorts
 
 # What the benchmarks compare with, our own pins untouched.
 $(BENCH_STAMP): $(STAMP)
@@ -72,4 +77,4 @@ lock:
 	    --constraint requirements/cpu.txt -o requirements/gpu.txt
 
 clean:
-	rm -rf $(VENV) $(DEMO_HOME) cohorts/phantom build dist *.egg-info
+	rm -rf $(VENV) $(DEMO_HOME) $(DEMO_REPORT) cohorts/phantom build dist *.egg-info

@@ -51,6 +51,8 @@ def test_a_report_is_written_shown_and_handed_on(folder: Path, capsys: pytest.Ca
     run = RunIds(home.study("shallow").spool, home.tracking_uri, "shallow").get(STUDY)
     artifacts = {item.path for item in MlflowClient(home.tracking_uri).list_artifacts(run, "report")}
     assert "report/report.html" in artifacts
+    tables = {item.path for item in MlflowClient(home.tracking_uri).list_artifacts(run, "report/tables")}
+    assert tables == {f"report/tables/{path.name}" for path in (out / "tables").iterdir()}
     study = optuna.load_study(study_name="shallow", storage=open_storage(None, home))
     assert "6 trials tried to predict CD3D" in str(optuna_dashboard.get_note(study)).replace("\\", "")
 
@@ -59,7 +61,7 @@ def test_a_report_is_written_shown_and_handed_on(folder: Path, capsys: pytest.Ca
     assert write(folder, "--skip-importance") == 0  # what was measured before is still shown
     assert (out / "tables" / "importance.tsv").exists()
     capsys.readouterr()
-    assert main(["doctor", "--home", str(home.root), "--json"]) == 0
+    assert main(["doctor", "--home", str(home.root), "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["findings"] == []
 
 
@@ -113,7 +115,8 @@ def test_tracking_that_is_away_is_no_error(
 ) -> None:
     monkeypatch.setattr("search.report.delivery.HURRIED_SECONDS", 0.0)
     assert write(folder, "--skip-importance", "--tracking-uri", "http://127.0.0.1:9") == 0
-    assert "MLflow has not taken 4 files yet" in capsys.readouterr().err
+    tables = len(list((folder / "out" / "tables").iterdir()))
+    assert f"MLflow has not taken {4 + tables} files yet" in capsys.readouterr().err
     assert (folder / "out" / "report.html").exists()
 
 

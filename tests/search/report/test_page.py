@@ -5,14 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
+from playwright.sync_api import sync_playwright
 
 from search.report.blocks import Command, Link, Live, Picture, Section, Table, Text
 from search.report.page import policy, render
 
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NASTY = '<script>alert("x")</script>&'
 SECTIONS = [
     Section.of("summary", "In words", Text(NASTY, "lead")),
@@ -109,3 +114,33 @@ def test_each_script_of_the_page_is_allowed_by_its_hash_alone() -> None:
 
 def test_a_page_without_scripts_allows_none() -> None:
     assert "script-src 'none'" in policy("<p>no script</p>")
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on PATH")
+@pytest.mark.parametrize(("natural", "least"), [(1016, 760), (300, 300)])
+def test_a_picture_of_pixels_stays_readable_on_a_phone_and_scrolls_in_its_box(
+    tmp_path: Path, natural: int, least: int
+) -> None:
+    words = "Every held-out biopsy from easy to hard, with the probability of its class. " * 2
+    grid = Picture("grid", Image.new("L", (natural, 200)), words, "patches")
+    page = tmp_path / "page.html"
+    page.write_text(render("t", "h", "now", [Section.of("cases", "Cases", grid)]), encoding="utf-8")
+    measured = """() => {
+        const box = document.querySelector(".drawing"), width = e => e.getBoundingClientRect().width;
+        return [width(box.firstElementChild), box.clientWidth, box.scrollWidth,
+                width(document.querySelector("figcaption")), document.documentElement.scrollWidth];
+    }"""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": 380, "height": 800})
+        tab.goto(page.as_uri())
+        picture, box, inside, caption, whole = tab.evaluate(measured)
+        tab.emulate_media(media="print")
+        printed = tab.evaluate(measured)[0]
+        browser.close()
+    assert picture == least
+    assert inside == max(box, least)  # what is wider than the page scrolls there
+    assert whole == 380
+    assert caption <= 380
+    assert printed <= 380

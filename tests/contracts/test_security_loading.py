@@ -326,7 +326,7 @@ def test_bombs_in_place_of_every_file_of_a_home_stay_unexploded(
 
 
 @pytest.mark.parametrize(
-    "kept", [("study.json", "folds.tsv"), ()], ids=["what it left", "its definition too"]
+    "kept", [("study.json", "folds.tsv", "bank.tsv"), ()], ids=["what it left", "its definition too"]
 )
 def test_a_study_continued_over_bombs_goes_on_or_says_why_not(
     kept: tuple[str, ...], lived_in: Path, tmp_path: Path, bomb: bytes, array_bomb: bytes

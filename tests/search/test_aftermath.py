@@ -82,4 +82,5 @@ def test_the_command_line_mends_before_it_goes_on(patient: Patient) -> None:
     done = subprocess.run([*command[:-1], "8"], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "things mended that it left behind" in done.stderr
-    assert agreement(patient.home) == []
+    # A picture that was being written when the kill came lies there until it is sure that nobody writes it.
+    assert [line for line in agreement(patient.home) if not line.startswith("draft .")] == []

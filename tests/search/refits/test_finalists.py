@@ -86,12 +86,12 @@ def test_equal_settings_are_scored_once_and_the_best_of_them_stands_for_all(
     assert numbers(recorded, study, 3) == [(2, False), (4, False), (3, True)]
 
 
-def test_a_trial_of_the_study_file_is_the_default_before_one_that_was_drawn(
+def test_a_trial_that_was_enqueued_later_is_not_the_default(
     recorded: optuna.Study, study: Study, add: Add
 ) -> None:
     add(4, 0.8)
     add(5, 0.5, enqueued=True)
-    assert numbers(recorded, study, 1) == [(0, False), (1, True)]
+    assert numbers(recorded, study, 1) == [(0, True)]
 
 
 def test_a_default_that_was_pruned_is_scored_all_the_same(

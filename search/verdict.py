@@ -48,8 +48,8 @@ def _estimate(honest: Record) -> Iterator[str]:
     else:
         yield f"honest estimate: {metric} {interval(honest['estimate'], honest['ci95'])}{lower}"
         yield (
-            f"  {honest['method']}, {honest['draws']} draws; "
-            f"{honest['configurations']} trials ({honest['distinct']} different) to select from"
+            f"  {honest['method']}, {honest['draws']} draws, "
+            f"{honest['configurations']} trials ({honest['distinct']} different)"
         )
         yield f"  {CLAIMS[honest['claim']]}{_level(honest)}"
         if honest["claim"] is False and honest["metric"].endswith("auc"):

@@ -43,7 +43,7 @@ def test_the_honest_estimate_comes_before_the_naive_values_with_its_interval_and
     assert "mean rank of trials 3, 7, 1" in text
     assert "0.610 (95 % interval 0.480 to 0.720)" in text
     assert "0.670 on the data that selected it; the best trial alone 0.660" in text
-    assert "24 trials (9 different) to select from" in text
+    assert "1000 draws, 24 trials (9 different)" in text
     assert text.index("0.610") < text.index("0.670")
 
 

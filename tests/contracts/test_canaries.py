@@ -160,7 +160,12 @@ def test_each_canary_is_caught_by_name(
 
 
 @pytest.mark.parametrize(
-    ("kind", "signal"), [("gaussian", "default"), ("texture", "default"), ("gaussian", "none")]
+    ("kind", "signal"),
+    [
+        pytest.param("gaussian", "default", marks=pytest.mark.slow),
+        pytest.param("texture", "default", marks=pytest.mark.slow),
+        ("gaussian", "none"),
+    ],
 )
 def test_sound_phantoms_hold_no_leak_and_every_planted_one_is_found(
     kind: str,
@@ -179,6 +184,7 @@ def test_sound_phantoms_hold_no_leak_and_every_planted_one_is_found(
         assert checks[name]["verdict"] == "passed"
 
 
+@pytest.mark.slow
 def test_a_sound_phantom_of_mixed_slice_counts_holds_no_copies(
     phantom: Callable[[str, str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

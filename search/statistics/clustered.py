@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import norm, rankdata
+from scipy.stats import rankdata
 
 from search.metrics import Doubles, Ints
 from search.statistics.predictions import Booleans
@@ -49,12 +49,6 @@ def clustered_auc(label: Ints, score: Doubles, participant: Ints) -> tuple[float
         return auc, None
     own = sum(i / (i - 1) * float(part @ part) for i, part in zip(having, parts, strict=True))
     return auc, own + 2 * len(who) / (len(who) - 1) * float(parts[0] @ parts[1])
-
-
-def normal_interval(value: float, variance: float, share: float = 0.95) -> tuple[float, float]:
-    """The interval that holds the middle `share` of a normal distribution, cut off at 0 and 1."""
-    reach = float(norm.ppf((1 + share) / 2)) * variance**0.5
-    return max(0.0, value - reach), min(1.0, value + reach)
 
 
 def _concordance(score: Doubles, positive: Booleans) -> Doubles:

@@ -9,10 +9,11 @@ import numpy as np
 from scipy.stats import rankdata
 
 from search.metrics import Doubles, Ints
+from search.sections import SELECTIONS
 from search.statistics.predictions import Outputs, Predictions
 from search.statistics.sums import Answers, Sums, ratio, rows_by_fold
 
-RULES = ("rank-average", "one-se", "argmax")
+RULES = SELECTIONS  # as a study file names them
 TOP_SHARE, LEAST_TOP = 0.15, 3  # 10-20 % of the configurations (SCIENCE S1)
 ROUNDING = 1e-12  # by which a sum that is 0 may be off: it is not above 0, in whatever order it was added
 

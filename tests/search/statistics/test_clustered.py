@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from search.statistics.clustered import clustered_auc, normal_interval
+from search.statistics.clustered import clustered_auc
 
 # Patients by WFNS grade 1 to 5 after a subarachnoid haemorrhage, of good and of poor outcome: the data `aSAH`
 # of the R package pROC (Turck 2010, Robin 2011), whose own tests hold the AUC and its variance.
@@ -111,9 +111,3 @@ def test_copies_of_a_biopsy_tell_no_more_than_the_biopsy() -> None:
     once = clustered_auc(label, score, np.arange(40))
     thrice = clustered_auc(np.repeat(label, 3), np.repeat(score, 3), np.repeat(np.arange(40), 3))
     assert thrice == pytest.approx(once)
-
-
-def test_the_normal_interval_is_cut_off_where_an_auc_ends() -> None:
-    assert normal_interval(0.5, 0.01) == pytest.approx((0.5 - 0.1959964, 0.5 + 0.1959964))
-    assert normal_interval(0.95, 0.01)[1] == 1.0
-    assert normal_interval(0.05, 0.01)[0] == 0.0

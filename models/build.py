@@ -9,7 +9,7 @@ import keras
 
 from models.custom import custom_model
 from models.errors import NotBuildable
-from models.heads import probability_head
+from models.heads import output_head
 from models.registry import architecture, check
 from models.seeding import initialise
 from models.spec import ModelSpec
@@ -27,8 +27,9 @@ def build_model(spec: ModelSpec, seed: int = 0) -> keras.Model:
         seed: Decides the weights that are drawn; the same seed gives the same weights on the same device.
 
     Returns:
-        A model from patches (batch, h, w, channels) to probabilities (batch, 1). Those of the registry are
-        made of stock Keras layers, so that they are saved and loaded without this package.
+        A model from patches (batch, h, w, channels) to probabilities, or in regression values,
+        (batch, outputs). Those of the registry are made of stock Keras layers, so that they are saved and
+        loaded without this package.
 
     Raises:
         ModelError: No architecture has that name, or there are no such weights to transfer.
@@ -63,7 +64,7 @@ def _assemble(spec: ModelSpec, shape: tuple[int | None, int | None, int]) -> ker
     except ValueError as error:
         reason = " ".join(_ESCAPE.sub("", str(error)).split())
         raise NotBuildable(f"architecture '{spec.architecture}' on {spec.input_shape}: {reason}") from error
-    output = probability_head(features, spec.head or (), spec.dropout)
+    output = output_head(features, spec.head or (), spec.dropout, spec.outputs, spec.task)
     model = keras.Model(patch, output, name=spec.architecture)
     if spec.transfer is not None:
         freeze(model, spec.transfer.trainable_stages)

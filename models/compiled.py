@@ -13,6 +13,7 @@ import tensorflow as tf
 from models.build import build_model, open_model
 from models.errors import ModelError, OutOfMemory
 from models.heads import LOGIT
+from models.losses import loss_of
 from models.lowering import lower
 from models.optimizers import make_optimizer, reset_optimizer
 from models.reach import Reach
@@ -63,9 +64,11 @@ class CompiledModel:
         self.optimizer.build(self.lowered.trainable)
         self.fits = 0
         patches = tf.TensorSpec(self.model.input.shape, tf.float32)
-        labels, rows = tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int64)
-        self._step = _traced(self._train, (patches, labels), xla)
-        self._epoch = _traced(self._run_epoch, (patches, labels, rows, rows), False)
+        self._loss = loss_of(spec.task, spec.outputs)
+        self._targets = () if spec.outputs == 1 else (spec.outputs,)
+        targets, rows = tf.TensorSpec((None, *self._targets), tf.float32), tf.TensorSpec((None,), tf.int64)
+        self._step = _traced(self._train, (patches, targets), xla)
+        self._epoch = _traced(self._run_epoch, (patches, targets, rows, rows), False)
         self._infer = _traced(self._evaluate, (patches,), xla)
         self._sums = _traced(self._sum_weights, (), False)
 
@@ -124,13 +127,14 @@ class CompiledModel:
 
         Args:
             x: Patches (n, h, w, channels).
-            y: Labels (n,) in [0, 1].
+            y: Labels in [0, 1], of regression values: (n,), of several outputs (n, outputs) with NaN where
+                one is not known.
             order: The rows as they are trained on.
             cuts: Where each batch begins in `order`, and the end of the last (batches + 1,).
 
         Returns:
-            The loss of each batch before its step, float64: the mean cross-entropy, and what a custom network
-            adds to it (regularisers).
+            The loss of each batch before its step, float64: the mean over its known targets
+            (`models.losses`), and what a custom network adds to it (regularisers).
 
         Raises:
             OutOfMemory: A step did not fit.
@@ -139,20 +143,20 @@ class CompiledModel:
             return np.asarray(self._epoch(x, y, order, cuts).numpy(), np.float64)
 
     def logits(self, x: FloatArray) -> DoubleArray:
-        """The network's output before the sigmoid, in inference mode.
+        """The network's output before the sigmoid, of regression its values, in inference mode.
 
         Args:
             x: Patches (n, h, w, channels), any n.
 
         Returns:
-            Log-odds (n,), float64.
+            Log-odds or values (n,), of several outputs (n, outputs), float64.
 
         Raises:
             OutOfMemory: A chunk did not fit.
         """
         with errors_named():
             chunks = [self._infer(x[start : start + CHUNK]).numpy() for start in range(0, len(x), CHUNK)]
-        return np.concatenate([np.empty(0), *chunks])
+        return np.concatenate([np.empty((0, *self._targets)), *chunks])
 
     def weights_are_finite(self) -> bool:
         """Whether no weight has become NaN or infinite.
@@ -177,8 +181,7 @@ class CompiledModel:
     def _train(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         network = self.lowered.network
         with tf.GradientTape() as tape:
-            logit = network(x, training=True)[:, 0]
-            loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=logit))
+            loss = self._loss(y, self._outputs(network(x, training=True)))
             for penalty in network.losses:
                 loss += tf.cast(penalty, loss.dtype)
         gradients = zip(tape.gradient(loss, self.lowered.trainable), self.lowered.trainable, strict=True)
@@ -199,7 +202,11 @@ class CompiledModel:
         return losses.stack()
 
     def _evaluate(self, x: tf.Tensor) -> tf.Tensor:
-        return self.lowered.network(x, training=False)[:, 0]
+        return self._outputs(self.lowered.network(x, training=False))
+
+    def _outputs(self, units: tf.Tensor) -> tf.Tensor:
+        """Of a single unit (batch, 1) its column (batch,)."""
+        return units if self._targets else units[:, 0]
 
     def _sum_weights(self) -> tf.Tensor:
         numbers = [variable for variable in self.lowered.variables if variable.dtype in _FLOATS]

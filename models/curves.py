@@ -1,4 +1,4 @@
-"""The two numbers that are watched while a network trains."""
+"""The numbers that are watched while a network trains."""
 
 from __future__ import annotations
 
@@ -12,6 +12,21 @@ def log_loss(logit: DoubleArray, label: npt.ArrayLike) -> float:
     """Mean binary cross-entropy of log-odds (n,) against labels 0 and 1 (n,), for log-odds of any size."""
     # softplus(logit) - label * logit, with neither exponent overflowing
     return float(np.mean(np.logaddexp(0.0, logit) - np.asarray(label, np.float64) * logit))
+
+
+def mean_loss(output: DoubleArray, target: npt.ArrayLike, task: str) -> float:
+    """What training minimises, over the targets that are known.
+
+    Args:
+        output: Log-odds, or in regression values: (n,) or (n, k).
+        target: Labels or values of the same shape, NaN where one is not known.
+        task: "classification": mean binary cross-entropy. "regression": mean squared error.
+    """
+    wanted = np.asarray(target, np.float64)
+    known = ~np.isnan(wanted)
+    if task == "regression":
+        return float(np.mean((output[known] - wanted[known]) ** 2))
+    return log_loss(output[known], wanted[known])
 
 
 def roc_auc(score: DoubleArray, label: npt.ArrayLike) -> float | None:

@@ -15,7 +15,7 @@ from models.user_code import blamed, said
 Shape = tuple[int, int, int]
 
 _OURS = re.compile(
-    r"patch|logits?|probability|average|features|dense\d+|dropout\d+"
+    r"patch|logits?|probability|value|average|features|dense\d+|dropout\d+"
 )  # names of our own layers
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
@@ -12,7 +14,8 @@ from sklearn.utils import check_X_y
 from models.samples import DoubleArray, IntArray
 
 # Features are standardised and sigma is 1: a weight of 0.02 moves the distance of two rows by 0.0004 standard
-# deviations. MATLAB's guide to the same method, fscnca, keeps weights above 0.02 max(1, largest) as well.
+# deviations. MATLAB's guide to the same methods, fscnca and fsrnca, keeps weights above 0.02 max(1, largest)
+# as well.
 TOLERANCE = 0.02
 
 
@@ -25,20 +28,31 @@ class NcaObjective:
     own participant (`p_ij = 0`), so that what marks a participant is of no use; a row that is left with
     nobody to draw has `p_i = 0`.
 
+    In regression a row takes over a value in place of a label, and `p_i` becomes the expected loss with its
+    sign turned: `-sum_j p_ij |y_i - y_j|`.
+
     Args:
         x: Standardised features (n, f), finite.
-        y: Labels (n,).
+        y: Labels (n,); in regression values, standardised so that `lam` has the same unit in every cohort.
         participant: An index per participant, (n,).
         lam: Penalty on the squared weights. Divided by n it is the lambda of a mean over rows, as in fscnca.
         sigma: Width of the kernel.
+        task: "classification" or "regression".
 
     References:
         Yang, Wang and Zuo 2012, "Neighborhood component feature selection for high-dimensional data",
-        Journal of Computers 7(1), equations 3 to 7; the participants are our addition.
+        Journal of Computers 7(1), equations 3 to 7; for regression MATLAB's guide to fsrnca, whose default
+        loss this is. The participants are our addition.
     """
 
     def __init__(
-        self, x: DoubleArray, y: IntArray, participant: IntArray, lam: float, sigma: float = 1.0
+        self,
+        x: DoubleArray,
+        y: IntArray | DoubleArray,
+        participant: IntArray,
+        lam: float,
+        sigma: float = 1.0,
+        task: str = "classification",
     ) -> None:
         i, j = np.triu_indices(len(x), 1)
         other = participant[i] != participant[j]
@@ -46,7 +60,7 @@ class NcaObjective:
         self._apart = x[self._pair[0]]
         self._apart -= x[self._pair[1]]
         np.abs(self._apart, out=self._apart)  # (pairs, f): in place, since it is by far the largest array
-        self._alike = (y[:, None] == y).astype(np.float64)
+        self._alike = _AGREEMENTS[task](y)
         self._lam, self._sigma = lam, sigma
 
     def __call__(self, w: DoubleArray) -> tuple[float, DoubleArray]:
@@ -70,14 +84,37 @@ class NcaObjective:
         return drawn
 
 
+def _same(y: IntArray | DoubleArray) -> DoubleArray:
+    """What row i gains if it takes over row j's label, (n, n)."""
+    same: DoubleArray = (y[:, None] == y).astype(np.float64)
+    return same
+
+
+def _near(y: IntArray | DoubleArray) -> DoubleArray:
+    """The same for values: nothing, less their distance."""
+    near: DoubleArray = -np.abs(y[:, None] - y).astype(np.float64)
+    return near
+
+
+_AGREEMENTS: dict[str, Callable[[IntArray | DoubleArray], DoubleArray]] = {
+    "classification": _same,
+    "regression": _near,
+}
+
+
 def nca_weights(
-    x: DoubleArray, y: IntArray, participant: IntArray, lam: float, sigma: float = 1.0
+    x: DoubleArray,
+    y: IntArray | DoubleArray,
+    participant: IntArray,
+    lam: float,
+    sigma: float = 1.0,
+    task: str = "classification",
 ) -> DoubleArray:
     """Weights (f,) >= 0 of the features, at a local maximum of `NcaObjective` found by L-BFGS from ones.
 
     Deterministic. A search that ends at its limit of iterations gives the weights it has reached.
     """
-    return _maximum(NcaObjective(x, y, participant, lam, sigma), x.shape[1])
+    return _maximum(NcaObjective(x, y, participant, lam, sigma, task), x.shape[1])
 
 
 def _maximum(objective: NcaObjective, features: int) -> DoubleArray:
@@ -100,13 +137,13 @@ class NcaSelector(SelectorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         weights_: From `nca_weights`, shape (f,).
     """
 
-    def __init__(self, lam: float = 1.0) -> None:
-        self.lam = lam
+    def __init__(self, lam: float = 1.0, task: str = "classification") -> None:
+        self.lam, self.task = lam, task
 
-    def fit(self, X: DoubleArray, y: IntArray, participant: IntArray) -> NcaSelector:
-        """Find the weights of standardised features (n, f) for labels (n,) and participants (n,)."""
+    def fit(self, X: DoubleArray, y: IntArray | DoubleArray, participant: IntArray) -> NcaSelector:
+        """Find the weights of standardised features (n, f) for targets (n,) and participants (n,)."""
         X, y = check_X_y(X, y)
-        objective = NcaObjective(X, y, participant, self.lam)
+        objective = NcaObjective(X, y, participant, self.lam, task=self.task)
         self.n_features_in_ = X.shape[1]
         self.weights_ = _maximum(objective, X.shape[1])
         largest = float(self.weights_.max())

@@ -133,6 +133,12 @@ def _check_custom(spec: ModelSpec) -> None:
             f"architecture '{spec.architecture}' takes no weights from elsewhere, but got "
             f"'{spec.transfer.weights}': it may load its own"
         )
+    if spec.outputs > 1 and spec.custom is not None and spec.custom.kind == "hypermodel":
+        raise ModelError(
+            f"architecture '{spec.architecture}': multi-label heads need an architecture with K outputs, but "
+            f"a hypermodel has one and {spec.outputs} are wanted; those of the registry, and a function with "
+            f"a parameter 'outputs', can have them"
+        )
 
 
 def check_optimizer(spec: OptimizerSpec) -> OptimizerSpec:

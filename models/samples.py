@@ -1,4 +1,4 @@
-"""Patches with their labels, as a training takes them."""
+"""Patches with their targets, as a training takes them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Samples:
-    """Patches and their labels.
+    """Patches and their targets.
 
     Attributes:
         x: Patches (n, h, w, channels), float32.
-        y: Labels 0 and 1, (n,), float32.
+        y: Labels 0 and 1, or the values of a regression, float32: (n,) of one target, (n, k) of k targets
+            with NaN where one is not known.
 
     Raises:
-        ModelError: The two differ in length, there is none, or a number is not finite.
+        ModelError: The two differ in length, there is none, a row has no known target, or another number is
+            not finite.
     """
 
     x: FloatArray
@@ -34,8 +36,21 @@ class Samples:
             raise ModelError(
                 f"samples: one label a patch is needed, but got {len(self.x)} patches, {len(self.y)} labels"
             )
+        if self.y.ndim not in (1, 2):
+            raise ModelError(f"samples: targets (n,) or (n, k) are needed, but got the shape {self.y.shape}")
         check_finite(self.x)
-        check_finite(self.y)
+        check_finite(self.y if self.y.ndim == 1 else self.y[~np.isnan(self.y)])
+        unknown = int((self.known == 0).sum())
+        if unknown:
+            raise ModelError(
+                f"samples: every row needs a target that is known, but {unknown} of {len(self.y)} have none"
+            )
+
+    @property
+    def known(self) -> IntArray:
+        """How many targets of each row are known, (n,)."""
+        known: IntArray = (~np.isnan(self.y)).reshape(len(self.y), -1).sum(axis=1, dtype=np.int64)
+        return known
 
 
 def check_finite(values: FloatArray) -> None:
@@ -50,7 +65,7 @@ def check_finite(values: FloatArray) -> None:
 
 
 def smoothed(labels: FloatArray, smoothing: float) -> FloatArray:
-    """Labels moved towards one half: y (1 - s) + s / 2.
+    """Labels moved towards one half: y (1 - s) + s / 2; those that are not known stay so.
 
     >>> smoothed(np.array([0, 1], np.float32), 0.5)
     array([0.25, 0.75], dtype=float32)

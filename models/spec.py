@@ -9,6 +9,7 @@ from models.errors import ModelError
 
 Setting = str | int | float
 
+TASKS = ("classification", "regression")
 STEMS = ("paper", "small", "resize")
 STAGES = 5  # of a deep network: its stem, and four stacks of blocks
 
@@ -64,16 +65,18 @@ class ModelSpec:
     Attributes:
         architecture: A name in `models.registry.ARCHITECTURES`, or the name of `custom`.
         input_shape: Patch (height, width, channels) in pixels.
-        head: Widths of the dense ReLU layers before the sigmoid unit; None takes the architecture's own.
+        head: Widths of the dense ReLU layers before the last one; None takes the architecture's own.
         dropout: Share of the features that the head drops before each dense layer, in [0, 1).
         stem: How a small patch meets a deep network: "paper" (the Keras network as it is), "small" (3x3,
             stride 1, no pooling) or "resize" (interpolated to `resize_to` pixels first).
         resize_to: Side in pixels; only with that stem.
         transfer: Where the backbone's weights come from; None draws them.
         custom: The architecture itself where it is not one of the registry's.
+        outputs: How many targets are predicted at once, each by a unit of its own on the same features.
+        task: "classification" (targets 0 and 1, a sigmoid a unit) or "regression" (numbers, linear units).
 
     Raises:
-        ModelError: A number is outside its range, or a stem is unknown.
+        ModelError: A number is outside its range, or a stem or task is unknown.
     """
 
     architecture: str
@@ -84,6 +87,8 @@ class ModelSpec:
     resize_to: int | None = None
     transfer: TransferSpec | None = None
     custom: CustomSpec | None = None
+    outputs: int = 1
+    task: str = "classification"
 
     def __post_init__(self) -> None:
         if len(self.input_shape) != 3 or min(self.input_shape) < 1:
@@ -102,6 +107,9 @@ class ModelSpec:
                 f"resize_to: the stem 'resize' needs a positive side, others none, but stem '{self.stem}' "
                 f"got {self.resize_to}"
             )
+        if self.outputs < 1:
+            raise ModelError(f"outputs: a whole number of at least 1 is needed, but got {self.outputs}")
+        _check_task(self.task)
 
 
 @dataclass(frozen=True)
@@ -193,7 +201,7 @@ class TrainingSpec:
         plateau_factor: In (0, 1): "plateau" multiplies the rate by it
         plateau_patience: after so many epochs without a better loss on the stop samples, or without stop
             samples on the training samples.
-        label_smoothing: In [0, 1): labels y become `y (1 - s) + s / 2` in the training loss.
+        label_smoothing: In [0, 1): labels y become `y (1 - s) + s / 2` in the training loss; 0 in regression.
 
     Raises:
         ModelError: A number is outside its range, or the schedule is unknown.
@@ -240,12 +248,14 @@ class BaselineSpec:
 
     Attributes:
         model: "constant", "logistic", "svm", "forest" or "gp".
-        regularisation: 1 / C of logistic regression (ridge) and of the support vector machine.
+        regularisation: 1 / C of logistic regression (ridge) and of the support vector machine. In regression,
+            "logistic" is ridge regression, and this the rows of zeros that its penalty is worth (alpha).
         svm_gamma: Of the radial basis function, in units of 1 / (features x their variance).
         forest_trees: Number of trees.
         forest_leaf: Least number of biopsies in a leaf.
         selection: "none", or "nca": features by neighbourhood component analysis first.
         nca_lambda: Its penalty on the squared weights.
+        task: "classification", or "regression": the same models for numbers in place of classes.
 
     Raises:
         ModelError: A number is outside its range, or a name is unknown.
@@ -258,6 +268,7 @@ class BaselineSpec:
     forest_leaf: int = 3
     selection: str = "none"
     nca_lambda: float = 1.0
+    task: str = "classification"
 
     def __post_init__(self) -> None:
         for name, value, known in (("model", self.model, MODELS), ("selection", self.selection, SELECTIONS)):
@@ -267,3 +278,9 @@ class BaselineSpec:
             number = getattr(self, name)
             if not (math.isfinite(number) and number > 0):
                 raise ModelError(f"{name}: a positive number is needed, but got {number}")
+        _check_task(self.task)
+
+
+def _check_task(task: str) -> None:
+    if task not in TASKS:
+        raise ModelError(f"task: one of {', '.join(TASKS)} is needed, but got '{task}'")

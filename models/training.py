@@ -32,9 +32,10 @@ class Fitted:
     """A trained network, until its trainer begins the next fit on the same compiled network.
 
     Attributes:
-        history: One value an epoch: "loss" (mean over the epoch's samples of what is optimised: with dropout
-            and smoothed labels, where there are) and "learning_rate"; with stop samples also "stop_loss" and,
-            where they hold both classes, "stop_roc_auc", in inference mode and on the labels as they are.
+        history: One value an epoch: "loss" (mean over the epoch's known targets of what is optimised: with
+            dropout and smoothed labels, where there are) and "learning_rate"; with stop samples also
+            "stop_loss" and, in classification where the first target has both classes, its "stop_roc_auc", in
+            inference mode and on the labels as they are.
         best_epoch: 1-based; the epoch whose weights the network has.
         parameters: Number of weights, batch-norm statistics included.
         trainable_parameters: Number of weights that training may move.
@@ -53,7 +54,7 @@ class Fitted:
 
     @property
     def model(self) -> keras.Model:
-        """A Keras model of its own, patches (batch, h, w, channels) to probabilities (batch, 1).
+        """A Keras model of its own, patches (batch, h, w, channels) to `predict`'s numbers (batch, outputs).
 
         Raises:
             ModelError: The trainer has begun another fit on the same network.
@@ -61,7 +62,10 @@ class Fitted:
         return self._current().stock_model(self._spec, self._seed)
 
     def predict(self, x: FloatArray) -> DoubleArray:
-        """Probabilities (n,) of patches (n, h, w, channels), in inference mode.
+        """Probabilities, or in regression values, of patches (n, h, w, channels), in inference mode.
+
+        Returns:
+            Of one output (n,), of more (n, outputs), float64.
 
         Raises:
             ModelError: The trainer has begun another fit on the same network, or a patch is not finite.
@@ -69,10 +73,10 @@ class Fitted:
             OutOfMemory: The device has too little memory.
         """
         check_finite(x)
-        logit = self._current().logits(x)
-        if not np.isfinite(logit).all():
+        output = self._current().logits(x)
+        if not np.isfinite(output).all():
             raise NonFiniteLoss("the trained network's output is not finite")
-        return probability(logit)
+        return output if self._spec.task == "regression" else probability(output)
 
     def save(self, path: Path) -> None:
         """Write the network as a `.keras` file that loads without this package.
@@ -142,7 +146,8 @@ class Trainer:
             model: What to train.
             optimizer: How weights follow gradients.
             training: Epochs, batch size, seed, patience, schedule and smoothing of labels.
-            fit: Samples to train on.
+            fit: Samples to train on; the values of a regression in units in which they have mean 0 and
+                standard deviation 1, about which weights are drawn and learning rates chosen.
             stop: Samples whose loss is recorded and, if there is a patience, decides when to stop and which
                 epoch's weights are kept; without, the last epoch's are.
             augment: Gives an epoch's patches for all rows of `fit`, from a generator of that epoch's own
@@ -157,6 +162,7 @@ class Trainer:
             OutOfMemory: The device or machine has too little memory.
         """
         job = _Job(check(model), _checked(optimizer, model), training, fit, stop, augment, on_epoch)
+        _check_targets(job)
         try:
             return self._run(job)
         except OutOfMemory:
@@ -169,14 +175,16 @@ class Trainer:
         model, optimizer, training = job.model, job.optimizer, job.training
         compiled = self._warm.ready(model, optimizer, training.seed, job.is_alone)
         random, schedule, cuts = streams(training.seed), make_schedule(training), job.cuts
-        labels = smoothed(job.fit.y, training.label_smoothing)
-        watch = Watch(compiled, job.stop, training.patience)
+        targets, known = smoothed(job.fit.y, training.label_smoothing), job.fit.known
+        watch = Watch(compiled, job.stop, training.patience, model.task)
         for epoch in range(1, training.epochs + 1):
             rate = optimizer.learning_rate * schedule.factor(epoch)
             compiled.set_learning_rate(rate)
             x = job.fit.x if job.augment is None else job.augment(random.augmentation(epoch))
-            losses = compiled.epoch(x, labels, random.shuffling.permutation(len(labels)), cuts)
-            seen = watch.record(epoch, float(np.average(losses, weights=np.diff(cuts))), rate)
+            order = random.shuffling.permutation(len(targets))
+            losses = compiled.epoch(x, targets, order, cuts)
+            shares = np.add.reduceat(known[order], cuts[:-1])
+            seen = watch.record(epoch, float(np.average(losses, weights=shares)), rate)
             schedule.saw(seen.get("stop_loss", seen["loss"]))
             if job.on_epoch is not None:
                 job.on_epoch(seen)
@@ -208,3 +216,23 @@ def _checked(optimizer: OptimizerSpec, model: ModelSpec) -> OptimizerSpec:
             f"transferred_rate: only with transferred weights, but got {optimizer.transferred_rate} without"
         )
     return check_optimizer(optimizer)
+
+
+def _check_targets(job: _Job) -> None:
+    """Refuse targets of another shape than the network's output, and classes' settings in regression.
+
+    Raises:
+        ModelError: The targets are not as many as the outputs, or the labels of a regression are smoothed.
+    """
+    smoothing, outputs = job.training.label_smoothing, job.model.outputs
+    if job.model.task == "regression" and smoothing:
+        raise ModelError(
+            f"label_smoothing: 0 is needed in regression, whose targets are no classes, but got {smoothing}"
+        )
+    wanted = () if outputs == 1 else (outputs,)
+    for samples in (job.fit, job.stop):
+        if samples is not None and samples.y.shape[1:] != wanted:
+            law = "(n,)" if outputs == 1 else f"(n, {outputs})"
+            raise ModelError(
+                f"samples: {outputs} output(s) need targets {law}, but got the shape {samples.y.shape}"
+            )

@@ -20,6 +20,7 @@ from models.errors import ModelError
 
 _ESCAPE = re.compile(r"\x1b\[[\d;]*m")  # Keras prints its errors in bold
 _LONGEST = 300  # characters of somebody else's message
+_OUTPUTS = "outputs"  # the parameter of a user's function that receives their number
 _loaded: dict[Path, tuple[int, ModuleType]] = {}
 
 
@@ -58,12 +59,13 @@ def load_function(source: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def check_function(source: str, params: Iterable[str]) -> list[str]:
+def check_function(source: str, params: Iterable[str], outputs: int = 1) -> list[str]:
     """What is wrong with calling a user's function by an input shape and by the parameters of a study.
 
     Args:
         source: As `load_object` takes it.
         params: Names of the parameters that the study gives.
+        outputs: How many targets the network is to predict.
 
     Returns:
         One line a problem; none if the function can be called so.
@@ -71,15 +73,49 @@ def check_function(source: str, params: Iterable[str]) -> list[str]:
     Raises:
         ModelError: The function cannot be loaded.
     """
-    function = load_function(source)
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except ValueError:  # written in C: only the call will tell
+    parameters = _parameters(load_function(source))
+    if parameters is None:
         return []
     name, given = source.rpartition(":")[2], list(params)
     if not parameters or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
         return [f"{name} must take the input shape as its first parameter, but takes none"]
-    return _misfits(name, parameters[1:], given)
+    try:
+        told = outputs_argument(source, given, outputs)
+    except ModelError as error:
+        return [str(error).removeprefix(f"{source}: ")]
+    return _misfits(name, parameters[1:], [*given, *told])
+
+
+def outputs_argument(source: str, params: Iterable[str], outputs: int) -> dict[str, int]:
+    """What a user's function is told about the number of outputs.
+
+    Args:
+        source: As `load_object` takes it.
+        params: Names of the parameters that the study gives.
+        outputs: How many are wanted.
+
+    Returns:
+        `{"outputs": outputs}`, or nothing where one output is wanted and the function can be called without.
+
+    Raises:
+        ModelError: More than one is wanted, and the function has no parameter of that name, or the study
+            gives it another meaning.
+    """
+    named = {each.name: each for each in (_parameters(load_function(source)) or [])[1:] if _is_named(each)}
+    if outputs == 1:
+        is_needed = _OUTPUTS in named and named[_OUTPUTS].default is inspect.Parameter.empty
+        return {_OUTPUTS: 1} if is_needed and _OUTPUTS not in params else {}
+    law = "multi-label heads need an architecture with K outputs"
+    if _OUTPUTS not in named:
+        raise ModelError(
+            f"{source}: {law}: {source.rpartition(':')[2]} must take a parameter '{_OUTPUTS}' to return "
+            f"{outputs} units, but has none"
+        )
+    if _OUTPUTS in params:
+        raise ModelError(
+            f"{source}: {law}: '{_OUTPUTS}' is the number of labels, {outputs}, but the study gives it too"
+        )
+    return {_OUTPUTS: outputs}
 
 
 @contextmanager
@@ -144,9 +180,20 @@ def _installed_module(name: str) -> ModuleType:
     return module  # noqa: RET504  # to mypy, the block above may end without one
 
 
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    """What a function takes; None where it is written in C, and only the call will tell."""
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except ValueError:
+        return None
+
+
+def _is_named(parameter: inspect.Parameter) -> bool:
+    return parameter.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
 def _misfits(name: str, parameters: list[inspect.Parameter], given: list[str]) -> list[str]:
-    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    named = {parameter.name: parameter for parameter in parameters if parameter.kind in kinds}
+    named = {parameter.name: parameter for parameter in parameters if _is_named(parameter)}
     takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
     takes = " and ".join(filter(None, [", ".join(list(named)[:-1]), *list(named)[-1:]])) or "no parameters"
     unknown = [key for key in given if key not in named and not takes_any]

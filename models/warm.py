@@ -22,11 +22,12 @@ Structure = tuple[Hashable, ...]
 class WarmNetworks:
     """Keeps the compiled networks of the structures used last.
 
-    A structure is what a compiled step depends on: architecture, channels, head, stem, which convolutions see
-    one pixel alone, which stages a transfer lets train, whether there is dropout, whether steps are on single
-    samples, the optimizer's name, and which of its settings are in use. The values of these settings, the
-    rate of dropout, the weights transferred, batch size, seed, and within these limits the patch radius,
-    compile nothing. A custom network is another one for every size and every value of its parameters.
+    A structure is what a compiled step depends on: architecture, channels, head, stem, outputs, task, which
+    convolutions see one pixel alone, which stages a transfer lets train, whether there is dropout, whether
+    steps are on single samples, the optimizer's name, and which of its settings are in use. The values of
+    these settings, the rate of dropout, the weights transferred, batch size, seed, and within these limits
+    the patch radius, compile nothing. A custom network is another one for every size and every value of its
+    parameters.
 
     Args:
         compute: Precision and compiler of every network.
@@ -101,6 +102,8 @@ def _structure(model: ModelSpec, optimizer: OptimizerSpec, alone: bool) -> Struc
         None if model.transfer is None else model.transfer.trainable_stages,
         model.custom,
         model.dropout > 0,
+        model.outputs,
+        model.task,
         structure_of(optimizer),
         alone,
     )

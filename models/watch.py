@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from models.compiled import CompiledModel
-from models.curves import log_loss, roc_auc
+from models.curves import mean_loss, roc_auc
 from models.errors import NonFiniteLoss
-from models.samples import FloatArray, Samples
+from models.samples import DoubleArray, FloatArray, Samples
 
 
 class Watch:
@@ -17,13 +17,20 @@ class Watch:
 
     Attributes:
         history: One value an epoch for each of "loss", "learning_rate", "stop_loss", "stop_roc_auc"; the
-            latter two as far as there are stop samples, of both classes.
+            latter two as far as there are stop samples, of both classes. The area is that of the first target
+            where it is known; regression has none.
         best_epoch: 1-based; the epoch with the lowest stop loss, or without patience the last one.
     """
 
-    def __init__(self, compiled: CompiledModel, stop: Samples | None, patience: int | None) -> None:
+    def __init__(
+        self,
+        compiled: CompiledModel,
+        stop: Samples | None,
+        patience: int | None,
+        task: str = "classification",
+    ) -> None:
         self._compiled = compiled
-        self._stop = stop
+        self._stop, self._task = stop, task
         self._patience = patience if stop is not None else None
         self._best_weights: list[FloatArray] | None = None
         self._best_loss = math.inf
@@ -71,9 +78,16 @@ class Watch:
     def _stop_scores(self) -> dict[str, float]:
         if self._stop is None:
             return {}
-        logit = self._compiled.logits(self._stop.x)
-        if not np.isfinite(logit).all():
+        output, target = self._compiled.logits(self._stop.x), self._stop.y
+        if not np.isfinite(output).all():
             return {"stop_loss": math.nan}
-        scores = {"stop_loss": log_loss(logit, self._stop.y)}
-        area = roc_auc(logit, self._stop.y)
+        scores = {"stop_loss": mean_loss(output, target, self._task)}
+        area = None if self._task == "regression" else _area_of_first(output, target)
         return scores if area is None else {**scores, "stop_roc_auc": area}
+
+
+def _area_of_first(logit: DoubleArray, label: FloatArray) -> float | None:
+    """Area under the ROC curve of the first target, over the rows where it is known."""
+    first, wanted = (logit, label) if logit.ndim == 1 else (logit[:, 0], label[:, 0])
+    known = ~np.isnan(wanted)
+    return roc_auc(first[known], wanted[known])

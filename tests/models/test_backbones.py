@@ -3,7 +3,7 @@ import pytest
 
 from models.backbones import densenet201, resnet50, resnet152
 from models.build import build_model
-from models.heads import probability_head
+from models.heads import output_head
 from models.spec import ModelSpec
 
 STOCK = [
@@ -41,5 +41,5 @@ def test_densenet_cannot_be_built_below_the_smallest_side():
 
 def test_one_pixel_is_enough_for_a_resnet():
     patch = keras.Input((1, 1, 2))
-    model = keras.Model(patch, probability_head(resnet50(patch), ()))
+    model = keras.Model(patch, output_head(resnet50(patch), ()))
     assert model(keras.ops.ones((2, 1, 1, 2)), training=True).shape == (2, 1)

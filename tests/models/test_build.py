@@ -55,3 +55,13 @@ def test_dropout_adds_layers_but_no_weights(spec):
     assert [layer.name for layer in thinned.layers if "dropout" in layer.name] == ["dropout1", "dropout2"]
     for first, second in zip(build_model(spec, 5).weights, thinned.weights, strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_the_outputs_and_the_task_are_those_of_the_spec(spec):
+    model = build_model(replace(spec, outputs=3, task="regression"))
+    assert (model.output_shape, model.layers[-1].name) == ((None, 3), "value")
+    one = build_model(spec, 5)
+    for first, second in zip(
+        one.weights, build_model(replace(spec, task="regression"), 5).weights, strict=True
+    ):
+        np.testing.assert_array_equal(first, second)

@@ -140,6 +140,26 @@ def test_steps_equal_those_of_a_plain_keras_loop(spec, easy):
         np.testing.assert_allclose(mine.numpy(), stock.numpy(), rtol=1e-2, atol=2e-5)
 
 
+@pytest.mark.parametrize(
+    ("more", "loss"),
+    [({"task": "regression"}, "mse"), ({"outputs": 3}, "binary_crossentropy")],
+    ids=["a value", "three labels"],
+)
+def test_steps_of_other_heads_equal_those_of_a_plain_keras_loop(spec, easy, more, loss):
+    wanted = replace(spec, **more)
+    y = np.column_stack([easy.y, 1 - easy.y, np.roll(easy.y, 1)])[:, : wanted.outputs]
+    ours, theirs = CompiledModel(wanted, RATE), build_model(wanted, 4)
+    ours.reset(RATE, 4)
+    theirs.compile(keras.optimizers.Adam(1e-3), loss)
+    for start in range(0, 40, 20):
+        rows = slice(start, start + 20)
+        mine = float(ours.step(easy.x[rows], y[rows] if wanted.outputs > 1 else y[rows, 0]))
+        assert mine == pytest.approx(theirs.train_on_batch(easy.x[rows], y[rows]), rel=1e-4)
+    for mine, stock in zip(ours.model.weights, theirs.weights, strict=True):
+        np.testing.assert_allclose(mine.numpy(), stock.numpy(), rtol=1e-2, atol=2e-5)
+    assert ours.logits(np.empty((0, 5, 5, 2), np.float32)).shape == (0, *y.shape[1:][: wanted.outputs > 1])
+
+
 def test_inference_in_chunks_equals_inference_at_once(spec):
     compiled = CompiledModel(spec, RATE)
     x = np.random.default_rng(0).normal(size=(CHUNK + 3, 5, 5, 2)).astype(np.float32)

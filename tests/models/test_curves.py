@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss as sklearn_log_loss
 from sklearn.metrics import roc_auc_score
 
-from models.curves import log_loss, probability, roc_auc
+from models.curves import log_loss, mean_loss, probability, roc_auc
 
 scored = st.lists(st.tuples(st.integers(-8, 8), st.booleans()), min_size=2, max_size=40)
 
@@ -38,3 +38,14 @@ def test_certain_probabilities_stay_apart():
     near = probability(np.array([20.0, 25.0, -800.0]))
     assert near[0] < near[1] < 1
     assert near[2] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"), [("classification", np.log(2)), ("regression", (1 + 4 + 0) / 3)]
+)
+def test_a_mean_loss_is_over_the_known_targets(task, expected):
+    output = np.array([[0.0, 5.0], [0.0, 0.0]])
+    target = np.array([[1.0, np.nan], [1.0, 0.0]])
+    if task == "regression":
+        target[1, 0] = -2.0
+    assert mean_loss(output, target, task) == pytest.approx(expected)

@@ -53,6 +53,12 @@ KEPT = keras.Sequential([keras.Input((5, 5, 2)), layers.Flatten(), layers.Dense(
 def kept(input_shape):
     return KEPT
 
+def labels(input_shape, outputs):
+    return keras.Sequential([layers.Flatten(), layers.Dense(outputs, activation="sigmoid")])
+
+def miscounted(input_shape, outputs):
+    return keras.Sequential([layers.Flatten(), layers.Dense(outputs + 1, activation="sigmoid")])
+
 def nothing(input_shape):
     keras.Input(input_shape)
 
@@ -67,9 +73,9 @@ def spec(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "mine.py").write_text(NETWORKS)
 
-    def spec(name: str, shape=SHAPE, head=None, **params) -> ModelSpec:
+    def spec(name: str, shape=SHAPE, head=None, outputs=1, task="classification", **params) -> ModelSpec:
         source = CustomSpec("function", f"{tmp_path}/mine.py:{name}", tuple(sorted(params.items())))
-        return ModelSpec("mine", shape, head=head, custom=source)
+        return ModelSpec("mine", shape, head=head, custom=source, outputs=outputs, task=task)
 
     return spec
 
@@ -215,3 +221,34 @@ def test_hyper_resnet_builds_and_comes_back_from_a_file(version, side, tmp_path)
 def test_hyper_resnet_asks_for_what_shapes_it_and_for_no_optimizer():
     spec = hyper("HyperResNet", (17, 17, 9), version="v2")
     assert set(compose(spec.custom, spec.input_shape, default)) == {"conv3_depth", "conv4_depth", "pooling"}
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 3])
+@pytest.mark.parametrize(("task", "name"), [("classification", "probability"), ("regression", "value")])
+def test_a_function_that_takes_outputs_has_a_unit_for_each_target(spec, outputs, task, name):
+    model = custom_model(spec("labels", outputs=outputs, task=task))
+    assert (model.output_shape, model.layers[-1].name) == ((None, outputs), name)
+    assert model.get_layer(LOGIT).kernel.shape == (50, outputs)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_regression_reads_the_linear_unit_before_the_end(spec, name):
+    model, classes = custom_model(spec(name, task="regression")), custom_model(spec(name))
+    classes.set_weights(model.get_weights())
+    odds = keras.Model(classes.input, classes.get_layer(LOGIT).output)(patches())
+    assert model.layers[-1].name == "value"
+    np.testing.assert_allclose(model(patches()), odds, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "law"),
+    [
+        ("classifier", r"classifier must take a parameter 'outputs' to return 3 units, but has none$"),
+        ("miscounted", r"must return \(batch, 3\), linear or under a sigmoid, but returns \(None, 4\)$"),
+    ],
+)
+def test_a_function_without_a_unit_for_each_label_is_one_line(spec, name, law):
+    with pytest.raises(
+        ModelError, match=rf"^[^\n]*multi-label heads need an architecture with K outputs.*{law}"
+    ):
+        custom_model(spec(name, outputs=3))

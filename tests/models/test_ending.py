@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 from keras import layers
 
-from models.ending import activation_of, probability
+from models.ending import activation_of, network_output
 from models.errors import ModelError
 from models.heads import LOGIT
+from models.spec import ModelSpec
 
 SHAPE = (5, 5, 2)
 
@@ -14,14 +15,15 @@ def patches(n=6):
     return np.random.default_rng(0).normal(size=(n, *SHAPE)).astype(np.float32)
 
 
-def ended(last, head=None, dropout=0.0):
+def ended(last, head=None, dropout=0.0, **more):
     """The user's network and ours; `last` takes the flat patch (batch, 50)."""
     keras.utils.set_random_seed(1)
     patch = keras.Input(SHAPE, name="patch")
     output = last(layers.Flatten()(patch))
     own = keras.Model(patch, output)
     expected = np.asarray(own(patches()))
-    return expected, keras.Model(patch, probability(output, head, dropout, "mine.py:network"))
+    spec = ModelSpec("own", SHAPE, head=head, dropout=dropout, **more)
+    return expected, keras.Model(patch, network_output(output, spec, "mine.py:network"))
 
 
 def logit(p):
@@ -170,3 +172,83 @@ def test_a_head_on_a_network_with_a_unit_of_its_own_is_refused(head, dropout):
 def test_an_activation_is_seen_through_nested_networks():
     inner = keras.Sequential([keras.Input((50,)), dense(1, "sigmoid")])
     assert activation_of(inner(keras.Input((50,)))) == "sigmoid"
+
+
+def linear_of(model):
+    return np.asarray(keras.Model(model.input, model.get_layer(LOGIT).output)(patches()))
+
+
+SEVERAL = {
+    "linear": lambda x: dense(2)(x),
+    "dense under a sigmoid": lambda x: dense(2, "sigmoid")(x),
+    "sigmoid layer": lambda x: layers.Activation("sigmoid")(dense(2)(x)),
+    "reshaped": lambda x: layers.Reshape((2,))(dense(2, "sigmoid")(x)),
+}
+
+
+@pytest.mark.parametrize("last", SEVERAL.values(), ids=SEVERAL)
+def test_several_units_are_a_label_each(last):
+    expected, model = ended(last, outputs=2)
+    is_linear = last is SEVERAL["linear"]
+    np.testing.assert_allclose(
+        linear_of(model), expected if is_linear else logit(expected), rtol=1e-3, atol=1e-5
+    )
+    np.testing.assert_allclose(model(patches()), 1 / (1 + np.exp(-linear_of(model))), rtol=1e-4)
+
+
+FOUND = {
+    "linear": lambda x: dense(1)(x),
+    "dense under a sigmoid": lambda x: dense(1, "sigmoid")(x),
+    "sigmoid layer": lambda x: layers.Activation("sigmoid")(dense(1)(x)),
+    "sigmoid of a normalisation": lambda x: layers.Activation("sigmoid")(
+        layers.BatchNormalization()(dense(1)(x))
+    ),
+    "softmax": lambda x: dense(2, "softmax")(x),
+    "softmax layer": lambda x: layers.Softmax()(dense(2)(x)),
+}
+
+
+@pytest.mark.parametrize("last", FOUND.values(), ids=FOUND)
+def test_a_regression_gives_the_linear_units_as_they_are(last):
+    _, classes = ended(last)
+    _, model = ended(last, task="regression")
+    assert model.layers[-1].name == "value"
+    np.testing.assert_allclose(model(patches()), linear_of(classes), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("last", [lambda x: dense(3)(x), lambda x: layers.Reshape(SHAPE)(x)])
+def test_a_regression_on_features_gets_our_linear_unit(last):
+    _, model = ended(last, (4,), task="regression")
+    assert [layer.name for layer in model.layers][-3:] == ["dense1", LOGIT, "value"]
+
+
+@pytest.mark.parametrize(
+    ("last", "law"),
+    [
+        (lambda x: layers.Reshape((1,))(dense(1, "sigmoid")(x)), "comes one that is out of reach"),
+        (lambda x: layers.Activation("sigmoid")(dense(1, "relu")(x)), "comes relu"),
+        (lambda x: layers.Activation("sigmoid")(layers.ReLU()(dense(1)(x))), "comes one that cannot be told"),
+    ],
+)
+def test_a_regression_whose_values_would_be_bounded_is_refused(last, law):
+    with pytest.raises(ModelError, match=rf"^mine\.py:network: regression reads the linear unit [^\n]*{law}"):
+        ended(last, task="regression")
+
+
+@pytest.mark.parametrize(
+    ("last", "law"),
+    [
+        (
+            lambda x: dense(2, "softmax")(x),
+            "2 units must be linear .* or under a sigmoid, but .* with softmax",
+        ),
+        (lambda x: dense(3, "sigmoid")(x), r"need an architecture with K outputs: .* returns \(None, 3\)"),
+        (
+            lambda x: layers.Reshape(SHAPE)(x),
+            r"need an architecture with K outputs: .* returns \(None, 5, 5, 2\)",
+        ),
+    ],
+)
+def test_endings_that_are_no_label_each_are_refused(last, law):
+    with pytest.raises(ModelError, match=law):
+        ended(last, outputs=2)

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
+from scipy.stats import zscore
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -144,3 +145,45 @@ def test_missing_values_are_refused():
     x[3, 4] = np.nan
     with pytest.raises(ValueError, match="contains NaN"):
         NcaSelector().fit(x, y, participant)
+
+
+def graded(seed, n=100, noise=20, participants=30):
+    """Two features before noise that a value follows; standardised."""
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(n, 2 + noise))
+    y = x[:, 0] + x[:, 1] + 0.3 * random.normal(size=n)
+    return zscore(x), zscore(y), random.integers(0, participants, n)
+
+
+@few
+@given(seeds, st.floats(0.0, 3.0), st.floats(0.3, 3.0))
+def test_the_objective_of_values_is_the_expected_distance_with_its_sign_turned(seed, lam, sigma):
+    x, y, participant = graded(seed, n=9, noise=1, participants=4)
+    w = np.random.default_rng(seed).normal(size=3)
+    expected = -lam * sum(w**2)
+    for i in range(9):
+        others = [j for j in range(9) if participant[j] != participant[i]]
+        kernel = {j: np.exp(-sum(w**2 * abs(x[i] - x[j])) / sigma) for j in others}
+        expected -= sum(kernel[j] / sum(kernel.values()) * abs(y[i] - y[j]) for j in others)
+    objective = NcaObjective(x, y, participant, lam, sigma, "regression")
+    value, gradient = objective(w)
+    assert value == pytest.approx(expected)
+    numeric = approx_fprime(w, lambda at: objective(at)[0], 1e-7)
+    np.testing.assert_allclose(gradient, numeric, atol=2e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_features_that_a_value_follows_are_found_among_twenty(seed):
+    selector = NcaSelector(lam=5.0, task="regression").fit(*graded(seed))
+    assert selector.get_support(indices=True).tolist() == [0, 1]
+
+
+def test_two_values_are_two_classes():
+    """|y_i - y_j| of 0 and 1 is 1 where classes differ: less than the classes' objective by one a row."""
+    x, y, participant = cohort(1, noise=3)
+    w = np.array([1.0, 0.5, 0.2, 0.1, 0.3])
+    classes, values = (
+        NcaObjective(x, y, participant, 1.0, task=task)(w) for task in ("classification", "regression")
+    )
+    assert values[0] == pytest.approx(classes[0] - len(x))
+    np.testing.assert_allclose(values[1], classes[1])

@@ -97,3 +97,11 @@ def test_names_specs_and_devices_load_no_tensorflow():
         "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_hypermodel_has_no_several_outputs():
+    custom = CustomSpec("hypermodel", "package.module:Hyper")
+    with pytest.raises(
+        ModelError, match="need an architecture with K outputs, but a hypermodel has one and 3"
+    ):
+        check(ModelSpec("mine", (5, 5, 9), custom=custom, outputs=3))

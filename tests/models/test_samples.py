@@ -61,3 +61,33 @@ def test_smoothed_labels_are_those_of_keras(smoothing):
     theirs = keras.losses.binary_crossentropy(labels, logits, from_logits=True, label_smoothing=smoothing)
     ours = keras.losses.binary_crossentropy(smoothed(labels, smoothing), logits, from_logits=True)
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+def _several(*rows):
+    return Samples(np.zeros((len(rows), 5, 5, 1), np.float32), np.array(rows, np.float32))
+
+
+def test_a_target_among_several_may_be_unknown():
+    samples = _several([0, np.nan, 1], [1, 1, 1], [np.nan, np.nan, 0])
+    assert samples.known.tolist() == [2, 3, 1]
+    assert _several(0, 1).known.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "law"),
+    [
+        (([0, 1], [np.nan, np.nan], [1, 0]), "a target that is known, but 1 of 3 have none"),
+        (([0], [np.nan]), "a target that is known, but 1 of 2 have none"),
+        ((0, np.nan), "finite numbers are needed, but got 1 that"),
+        (([0, np.inf], [1, 1]), "finite numbers are needed, but got 1 that"),
+        (([[0]], [[1]]), r"targets \(n,\) or \(n, k\) are needed, but got the shape \(2, 1, 1\)"),
+    ],
+    ids=["no target known", "the only target", "NaN of one target", "infinite", "three axes"],
+)
+def test_targets_that_cannot_be_trained_on_are_refused(rows, law):
+    with pytest.raises(ModelError, match=law):
+        _several(*rows)
+
+
+def test_smoothing_leaves_unknown_targets_unknown():
+    np.testing.assert_allclose(smoothed(np.array([[1, np.nan]], np.float32), 0.5), [[0.75, np.nan]])

@@ -370,3 +370,89 @@ def test_a_custom_network_with_random_layers_is_trained_and_saved(custom, adam, 
     after.save(tmp_path / "fold.keras")
     loaded = keras.saving.load_model(tmp_path / "fold.keras", safe_mode=True)
     np.testing.assert_allclose(loaded(more.x, training=False)[:, 0], after.predict(more.x), rtol=1e-4)
+
+
+def _three_labels(samples, missing=0.3):
+    """The label, its opposite, and one of chance; some are not known, but never all of a row."""
+    random = np.random.default_rng(0)
+    y = np.column_stack([samples.y, 1 - samples.y, random.integers(0, 2, len(samples.y))]).astype(np.float32)
+    y[:, 1:][random.random((len(y), 2)) < missing] = np.nan
+    return Samples(samples.x, y)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, while it saves
+def test_several_labels_are_learnt_at_once_and_saved(trainer, spec, adam, easy, more, tmp_path):
+    wanted, fit = replace(spec, outputs=3), _three_labels(easy)
+    fitted = trainer.fit(wanted, adam, TrainingSpec(15, 9, 0), fit, _three_labels(more))
+    found = fitted.predict(more.x)
+    assert found.shape == (24, 3)
+    assert ((found[:, 0] > 0.5) == more.y).mean() > 0.8
+    assert ((found[:, 1] > 0.5) == 1 - more.y).mean() > 0.8
+    assert fitted.history["stop_roc_auc"][-1] > 0.9
+    fitted.save(tmp_path / "fold.keras")
+    loaded = keras.saving.load_model(tmp_path / "fold.keras", safe_mode=True)
+    assert {type(layer).__module__.partition(".")[0] for layer in loaded.layers} == {"keras"}
+    np.testing.assert_allclose(loaded(more.x), found, rtol=1e-4, atol=1e-6)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_known_targets(trainer, spec, easy):
+    """At a vanishing rate every batch is scored by the initial weights."""
+    still, samples = OptimizerSpec("sgd", 1e-12), _three_labels(easy)
+    fitted = trainer.fit(replace(spec, outputs=3), still, TrainingSpec(1, 9, 0), samples, samples)
+    p, y = fitted.predict(samples.x), samples.y
+    expected = pytest.approx(-np.nanmean(y * np.log(p) + (1 - y) * np.log(1 - p)), rel=1e-5)
+    assert fitted.history["loss"] == [expected]
+    assert fitted.history["stop_loss"] == [expected]
+
+
+def _planted(n, seed):
+    """Patches whose target is linear in a channel's mean, standardised."""
+    x = np.random.default_rng(seed).normal(size=(n, 5, 5, 2)).astype(np.float32)
+    return Samples(x, (5 * x[..., 0].mean(axis=(1, 2))).astype(np.float32))
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, while it saves
+def test_a_planted_value_is_learnt_and_saved(trainer, spec, adam, tmp_path):
+    fit, stop = _planted(120, 0), _planted(60, 1)
+    fitted = trainer.fit(replace(spec, task="regression"), adam, TrainingSpec(25, 9, 0), fit, stop)
+    found = fitted.predict(stop.x)
+    assert found.shape == (60,)
+    assert np.corrcoef(found, stop.y)[0, 1] > 0.9
+    assert found.min() < -1
+    assert fitted.history["stop_loss"][-1] == pytest.approx(np.mean((found - stop.y) ** 2), rel=1e-5)
+    assert "stop_roc_auc" not in fitted.history
+    fitted.save(tmp_path / "fold.keras")
+    loaded = keras.saving.load_model(tmp_path / "fold.keras", safe_mode=True)
+    np.testing.assert_allclose(loaded(stop.x)[:, 0], found, rtol=1e-4, atol=1e-5)
+
+
+def test_the_order_of_rows_is_of_no_consequence_to_a_whole_batch(trainer, spec, adam, easy):
+    """But for rounding: sums are taken in another order."""
+    samples, order = _three_labels(easy), np.random.default_rng(1).permutation(40)
+    wanted, whole = replace(spec, outputs=3), TrainingSpec(3, 40, 0)
+    first = trainer.fit(wanted, adam, whole, samples, None).predict(easy.x)
+    shuffled = Samples(samples.x[order], samples.y[order])
+    np.testing.assert_allclose(
+        trainer.fit(wanted, adam, whole, shuffled, None).predict(easy.x), first, rtol=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "training", "law"),
+    [
+        (
+            {"task": "regression"},
+            replace(ONCE, label_smoothing=0.1),
+            "label_smoothing: 0 is needed in regression",
+        ),
+        ({"outputs": 2}, ONCE, r"2 output\(s\) need targets \(n, 2\), but got the shape \(40,\)"),
+    ],
+)
+def test_targets_that_are_not_the_networks_are_refused(trainer, spec, adam, easy, more, training, law):
+    with pytest.raises(ModelError, match=law):
+        trainer.fit(replace(spec, **more), adam, training, easy, None)
+
+
+def test_stop_targets_have_the_shape_of_the_others(trainer, spec, adam, easy):
+    with pytest.raises(ModelError, match=r"1 output\(s\) need targets \(n,\), but got the shape \(40, 3\)"):
+        trainer.fit(spec, adam, ONCE, easy, _three_labels(easy))

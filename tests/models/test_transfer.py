@@ -10,7 +10,7 @@ from models import transfer as module
 from models.backbones import APPLICATIONS
 from models.build import build_model
 from models.errors import ModelError
-from models.heads import probability_head
+from models.heads import output_head
 from models.seeding import initialise
 from models.spec import STAGES, ModelSpec, TransferSpec
 from models.transfer import (
@@ -34,7 +34,7 @@ def _tiny(channels, stem="conv1", width=4):
     for stage in (stem, "conv2_block1_1", "conv3_block1_1", "conv4_block1_1", "conv5_block1_1"):
         convolution = keras.layers.Conv2D(width, 3, padding="same", name=f"{stage}_conv")
         features = keras.layers.BatchNormalization(name=f"{stage}_bn")(convolution(features))
-    return keras.Model(patch, probability_head(features, (3,)))
+    return keras.Model(patch, output_head(features, (3,)))
 
 
 def _drawn(network, seed):
@@ -98,7 +98,7 @@ def test_every_weight_of_a_backbone_belongs_to_one_stage_in_order(name):
 
 
 def test_the_head_belongs_to_no_stage():
-    head = keras.Model(*(lambda patch: (patch, probability_head(patch, (3,), 0.5)))(keras.Input((2, 2, 4))))
+    head = keras.Model(*(lambda patch: (patch, output_head(patch, (3,), 0.5)))(keras.Input((2, 2, 4))))
     assert {stage_of(layer.name) for layer in head.layers} == {None}
 
 

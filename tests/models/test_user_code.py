@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from models.errors import ModelError
-from models.user_code import blamed, check_function, load_function, load_object
+from models.user_code import blamed, check_function, load_function, load_object, outputs_argument
 
 
 @pytest.fixture
@@ -147,3 +147,49 @@ def test_what_is_not_the_users_fault_passes(error):
     with pytest.raises(type(error)) as caught, blamed("a:b"):
         raise error
     assert caught.value is error
+
+
+LABELLED = "def network(input_shape, outputs, width=2): ..."
+OPTIONAL = "def network(input_shape, outputs=4): ..."
+SINGLE = "def network(input_shape, width=2, **more): ..."
+
+
+@pytest.mark.parametrize(
+    ("text", "outputs", "told"),
+    [
+        (LABELLED, 1, {"outputs": 1}),
+        (LABELLED, 3, {"outputs": 3}),
+        (OPTIONAL, 1, {}),
+        (OPTIONAL, 3, {"outputs": 3}),
+        (SINGLE, 1, {}),
+        ("network = range", 1, {}),
+    ],
+)
+def test_a_function_is_told_the_number_of_outputs_where_it_asks(write, text, outputs, told):
+    place = f"{write(text)}:network"
+    assert outputs_argument(place, [], outputs) == told
+    assert check_function(place, [], outputs) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "params", "law"),
+    [
+        (SINGLE, [], "K outputs: network must take a parameter 'outputs' to return 3 units, but has none"),
+        (
+            LABELLED,
+            ["outputs"],
+            "K outputs: 'outputs' is the number of labels, 3, but the study gives it too",
+        ),
+    ],
+)
+def test_a_function_of_one_output_is_refused_where_several_are_wanted(write, text, params, law):
+    place = f"{write(text)}:network"
+    assert check_function(place, params, 3) == [f"multi-label heads need an architecture with {law}"]
+    with pytest.raises(ModelError, match=law):
+        outputs_argument(place, params, 3)
+
+
+def test_a_parameter_that_a_study_gives_stays_its_own_with_one_output(write):
+    place = f"{write(OPTIONAL)}:network"
+    assert outputs_argument(place, ["outputs"], 1) == {}
+    assert check_function(place, ["outputs"]) == []

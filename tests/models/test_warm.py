@@ -53,6 +53,8 @@ STRUCTURAL = {
     "transfer": (DEEP, replace(DEEP, transfer=None)),
     "trainable_stages": (DEEP, replace(DEEP, transfer=TransferSpec("a.weights.h5", 3))),
     "custom": (OTHERS, replace(OTHERS, custom=None)),
+    "outputs": (SPEC, replace(SPEC, outputs=2)),
+    "task": (SPEC, replace(SPEC, task="regression")),
     "kind": (OTHERS, replace(OTHERS, custom=replace(OWN, kind="hypermodel"))),
     "source": (OTHERS, replace(OTHERS, custom=replace(OWN, source="a.py:g"))),
     "params": (OTHERS, replace(OTHERS, custom=replace(OWN, params=(("width", 4),)))),

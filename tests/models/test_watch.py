@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.curves import log_loss
+from models.curves import log_loss, roc_auc
 from models.errors import NonFiniteLoss
 from models.samples import Samples
 from models.watch import Watch
@@ -107,3 +107,34 @@ def test_a_stop_loss_that_is_not_a_number_is_refused(pair):
 def test_a_weight_that_is_not_a_number_is_refused_though_the_loss_is():
     with pytest.raises(NonFiniteLoss, match="a weight became NaN or infinite in epoch 2"):
         Watch(Scripted("broken"), None, None).record(2, 0.5, 0.1)
+
+
+class Answering:
+    """A compiled network that gives these numbers."""
+
+    def __init__(self, *rows):
+        self.rows = np.array(rows, np.float64)
+
+    def logits(self, x):
+        return self.rows
+
+    def weights_are_finite(self):
+        return True
+
+
+def _stop(*rows):
+    return Samples(np.zeros((len(rows), 1, 1, 1), np.float32), np.array(rows, np.float32))
+
+
+def test_the_area_is_that_of_the_first_target_where_it_is_known():
+    logits = np.array([[1.0, 9.0], [2.0, -9.0], [-3.0, 0.0], [5.0, 1.0]])
+    stop = _stop([0, 1], [1, 1], [np.nan, 0], [0, np.nan])
+    seen = Watch(Answering(*logits), stop, None).record(1, 0.5, 0.1)
+    assert seen["stop_roc_auc"] == roc_auc(logits[[0, 1, 3], 0], [0, 1, 0]) == 0.5
+    known = ~np.isnan(stop.y)
+    assert seen["stop_loss"] == pytest.approx(log_loss(logits[known], stop.y[known]))
+
+
+def test_a_regression_is_watched_by_its_squared_error():
+    seen = Watch(Answering(1.0, -1.0), _stop(3, -2), None, "regression").record(1, 0.5, 0.1)
+    assert seen == {"epoch": 1, "loss": 0.5, "learning_rate": 0.1, "stop_loss": 2.5}

@@ -176,4 +176,4 @@ def test_patches_are_as_wide_as_the_widest_augmentation_offered(
 
 
 def test_the_shallow_settings_are_those_of_the_record() -> None:
-    assert set(vars(BaselineSpec("svm"))) - {"model"} <= set(KNOWN)
+    assert set(vars(BaselineSpec("svm"))) - {"model", "task"} <= set(KNOWN)

@@ -63,6 +63,9 @@ class CohortFile(_Section):
         coordinates: How positions are meant.
         masks: Path templates.
         repeats: Path template of the same sites scanned again.
+        quantitative: The sequences whose intensities are in units of their own (FA, MD in mm2/s), so that one
+            image may be compared with another's as they are; None for those that usually are, by their names
+            (`data_prep.intensity.QUANTITATIVE`).
         follow_links: Whether a link may lead out of the cohort's folder.
     """
 
@@ -74,6 +77,7 @@ class CohortFile(_Section):
     coordinates: Coordinates
     masks: Masks = Masks()
     repeats: Repeats | None = None
+    quantitative: tuple[str, ...] | None = Field(default=None, strict=False)
     follow_links: bool = False
 
     def templates(self) -> Iterator[tuple[str, str]]:
@@ -174,6 +178,11 @@ def _check_values(file: str, cohort: CohortFile, content: Mapping[str, Any], pro
         if not is_plain_name(name) or set("[]") & set(name):
             problems.add(
                 f"{file}: sequences", f"plain names are needed, without / or brackets, but got '{name}'."
+            )
+    for name in cohort.quantitative or ():
+        if name not in cohort.sequences:
+            problems.add(
+                f"{file}: quantitative", f"unknown sequence '{name}'; {nearest(name, cohort.sequences)}."
             )
     for key, template in cohort.templates():
         many = len(cohort.sequences) > 1 and key.endswith("images")

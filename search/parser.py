@@ -7,6 +7,7 @@ import sys
 
 from search.flags import Commands, add_home, add_set, add_storage, add_tracking
 from search.judging_parser import add_judging
+from search.phantom_parser import add_phantom
 
 PROGRAM = "radsearch"
 
@@ -32,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_phantom(commands)
+    add_phantom(commands)
     _add_patches(commands)
     _add_run(commands)
     _add_space(commands)
@@ -64,25 +65,6 @@ def _port(text: str) -> int:
     if not 0 <= value <= 65535:
         raise argparse.ArgumentTypeError(f"a port is a number from 0 (any free one) to 65535, but got {text}")
     return value
-
-
-def _add_phantom(commands: Commands) -> None:
-    parser = commands.add_parser("phantom", help="write a synthetic cohort with a known ceiling")
-    parser.add_argument("out", metavar="OUT", help="folder to write; must not exist, or be empty")
-    parser.add_argument("--participants", type=int, default=45, help="how many (default: 45)")
-    parser.add_argument("--biopsies", type=int, default=150, help="of all of them (default: 150)")
-    parser.add_argument("--signal", default="default", help="easy, default, hard or none (default: default)")
-    parser.add_argument(
-        "--kind", default="gaussian", help="gaussian, texture or interaction (default: gaussian)"
-    )
-    parser.add_argument("--size", type=int, default=64, help="voxels of 1 mm along each edge (default: 64)")
-    parser.add_argument(
-        "--missing", type=float, default=0.1, help="share of sequences that participants lack (default: 0.1)"
-    )
-    parser.add_argument(
-        "--repeats", type=int, default=0, help="participants scanned a second time (default: 0)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="the same seed, the same files (default: 0)")
 
 
 def _add_patches(commands: Commands) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from data_prep.phantom.spec import KINDS, SEQUENCES, SIGNALS, PhantomSpec
+from data_prep.phantom.spec import KINDS, SEQUENCES, SIGNALS, PhantomSpec, parse_voxel
 
-__all__ = ["KINDS", "SEQUENCES", "SIGNALS", "PhantomSpec", "write_phantom"]
+__all__ = ["KINDS", "SEQUENCES", "SIGNALS", "PhantomSpec", "parse_voxel", "write_phantom"]
 
 
 def write_phantom(

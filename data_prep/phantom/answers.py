@@ -16,6 +16,7 @@ from scipy.integrate import cumulative_trapezoid, trapezoid
 from scipy.stats import norm
 
 from data_prep.arrays import DoubleArray
+from data_prep.phantom.kernels import patch_correlation, site_correlation
 from data_prep.phantom.spec import FieldModel
 
 
@@ -95,40 +96,61 @@ def linear_reader(S: DoubleArray, W: float, model: FieldModel) -> Reader:
 
 def patch_covariance(W: float, model: FieldModel) -> DoubleArray:
     """S, the covariance of the patch y, shape (voxels, voxels)."""
-    squared = _squared_distances(model.radius)
-    noise = np.exp(-squared / (2 * model.noise_length**2)) + model.nugget * np.eye(len(squared))
-    covariance: DoubleArray = W * field_covariance(model) + noise + model.offset_variance
+    covariance: DoubleArray = W * field_covariance(model) + noise_covariance(model) + model.offset_variance
+    return covariance
+
+
+def noise_covariance(model: FieldModel) -> DoubleArray:
+    """Ce, the covariance of the noise over a patch: what a repeat draws anew, shape (voxels, voxels)."""
+    correlation = _correlation(model, model.noise_length)
+    covariance: DoubleArray = correlation + model.nugget * np.eye(len(correlation))
     return covariance
 
 
 def field_covariance(model: FieldModel) -> DoubleArray:
     """Cz, the covariance of the field z over a patch, shape (voxels, voxels)."""
-    squared = _squared_distances(model.radius)
-    covariance: DoubleArray = model.tau2 + (1 - model.tau2) * np.exp(-squared / (2 * model.length**2))
+    covariance: DoubleArray = model.tau2 + (1 - model.tau2) * _correlation(model, model.length)
     return covariance
 
 
-def _squared_distances(radius: int) -> DoubleArray:
-    offsets = patch_offsets(radius)
-    squared: DoubleArray = ((offsets[:, None] - offsets[None]) ** 2).sum(-1)
-    return squared
+def _correlation(model: FieldModel, length: float) -> DoubleArray:
+    if model.voxel is not None:
+        return patch_correlation(model, length)
+    offsets = patch_offsets(model.radius)
+    squared = ((offsets[:, None] - offsets[None]) ** 2).sum(-1)
+    correlation: DoubleArray = np.exp(-squared / (2 * length**2))
+    return correlation
 
 
 def site_covariance(W: float, model: FieldModel) -> DoubleArray:
     """c_s, the covariance of y with the field at the true site, shape (voxels,)."""
+    covariance: DoubleArray = np.sqrt(W) * (model.tau2 + (1 - model.tau2) * _site_correlation(model))
+    return covariance
+
+
+def _site_correlation(model: FieldModel) -> DoubleArray:
+    if model.voxel is not None:
+        return site_correlation(model)
     squared = (patch_offsets(model.radius) ** 2).sum(-1)
     spread = model.length**2 + model.site_sd**2
-    blurred = (model.length**2 / spread) ** 1.5 * np.exp(-squared / (2 * spread))
-    covariance: DoubleArray = np.sqrt(W) * (model.tau2 + (1 - model.tau2) * blurred)
-    return covariance
+    blurred: DoubleArray = (model.length**2 / spread) ** 1.5 * np.exp(-squared / (2 * spread))
+    return blurred
 
 
 def _auc_within(S: DoubleArray, c: DoubleArray, W: float, model: FieldModel) -> float:
     within = S - (W * model.tau2 + model.offset_variance)
     h = c - np.sqrt(W) * model.tau2
     score = np.linalg.solve(within, h)
-    r = np.sqrt(model.kappa2 / 2 * (h @ score))
-    q = model.kappa2 * model.tau2
+    return within_auc(float(np.sqrt(model.kappa2 / 2 * (h @ score))), model.kappa2 * model.tau2)
+
+
+def within_auc(r: float, q: float) -> float:
+    """AUC over pairs of one participant.
+
+    Args:
+        r: Correlation of the difference of two ideal scores with the expression of one of the two.
+        q: Correlation of the two expressions.
+    """
     concordant = 1 / 8 + (2 * np.arcsin(r) - np.arcsin(q)) / (4 * np.pi)
     return float(concordant / (1 / 4 - np.arcsin(q) / (2 * np.pi)))
 

@@ -9,11 +9,12 @@ from typing import Any, Final
 import numpy as np
 
 from data_prep.arrays import DoubleArray
-from data_prep.phantom.head import rotation
 from data_prep.phantom.hidden import Hidden, draw_hidden
+from data_prep.phantom.lattice import lattice_of
+from data_prep.phantom.placing import draw_affine, stored_grid
 from data_prep.phantom.plan import SESSIONS, Plan, make_plan
 from data_prep.phantom.readers import ideal_probits
-from data_prep.phantom.scan import Scan, visit
+from data_prep.phantom.scan import Visit, visit
 from data_prep.phantom.sites import Sites, draw_sites
 from data_prep.phantom.spec import SEQUENCES, PhantomSpec
 from data_prep.phantom.streams import stream
@@ -56,40 +57,29 @@ def build(out: Path, spec: PhantomSpec, progress: Callable[[int, int], None] | N
 
 def _write_participant(folder: Folder, plan: Plan, index: int) -> Participant:
     """Write a participant's images and masks; draw sites and expression."""
-    name, hidden, affine = plan.participants[index], draw_hidden(plan, index), draw_affine(plan.spec, index)
-    scans = [visit(plan, hidden, index, session) for session in range(plan.sessions[index])]
-    for scan in scans:
-        _write_images(folder, scan, affine)
-    anatomy, driver = scans[0].anatomy, scans[0].driver
-    folder.volume(f"{name}/mask.nii.gz", (anatomy.head.brain > 0.5).astype(np.uint8), affine)
-    folder.volume(f"{name}/tumor.nii.gz", anatomy.tumour.mask.astype(np.uint8), affine)
-    folder.volume(f"truth/fields/{name}.nii.gz", quantise(driver, _FIELD_STEP), affine, slope=_FIELD_STEP)
-    sites = draw_sites(
-        anatomy.tumour.mask, int(plan.counts[index]), plan.spec, stream(plan.spec.seed, "sites", index)
-    )
-    return Participant(
-        sites, affine, *_express(plan, hidden, sites, index), ideal_probits(plan, hidden, sites, index)
-    )
+    spec, name, hidden = plan.spec, plan.participants[index], draw_hidden(plan, index)
+    visits = [visit(plan, hidden, index, session) for session in range(plan.sessions[index])]
+    for one in visits:
+        _write_images(folder, one)
+    grid, anatomy = stored_grid(spec, index), visits[0].anatomy
+    for mask, inside in zip(("mask", "tumor"), anatomy.masks(lattice_of(spec)), strict=True):
+        folder.volume(f"{name}/{mask}.nii.gz", *grid.stored(inside.astype(np.uint8)))
+    driver = quantise(visits[0].scan().driver, _FIELD_STEP)
+    folder.volume(f"truth/fields/{name}.nii.gz", *grid.stored(driver), slope=_FIELD_STEP)
+    sites = draw_sites(anatomy.tumour.mask, int(plan.counts[index]), spec, stream(spec.seed, "sites", index))
+    probits = ideal_probits(plan, hidden, sites, index)
+    return Participant(sites, draw_affine(spec, index), *_express(plan, hidden, sites, index), probits)
 
 
-def _write_images(folder: Folder, scan: Scan, affine: DoubleArray) -> None:
-    plan, index = scan.plan, scan.participant
-    scanner = plan.scanners[plan.scanner[index, scan.session]]
-    place = f"{plan.participants[index]}/{SESSIONS[scan.session]}"
-    for sequence in np.flatnonzero(plan.present[index]):
-        stored = quantise(scan.image(int(sequence)), _STEP)
+def _write_images(folder: Folder, made: Visit) -> None:
+    plan, index = made.plan, made.participant
+    scanner = plan.scanners[plan.scanner[index, made.session]]
+    place = f"{plan.participants[index]}/{SESSIONS[made.session]}"
+    for sequence in np.flatnonzero(plan.measured(index, made.session)):
+        stored = quantise(made.image(int(sequence)), _STEP)
+        grid = stored_grid(plan.spec, index, SEQUENCES[sequence])
         inter = _UNIT * float(scanner.offset[sequence])
-        folder.volume(f"{place}/{SEQUENCES[sequence]}.nii.gz", stored, affine, _UNIT * _STEP, inter)
-
-
-def draw_affine(spec: PhantomSpec, index: int) -> DoubleArray:
-    """Draw a participant's voxel-to-world matrix: 1 mm, slightly oblique, shape (4, 4)."""
-    rng = stream(spec.seed, "affine", index)
-    affine = np.eye(4)
-    affine[:3, :3] = rotation(rng.uniform(2, 6, size=3) * rng.choice([-1, 1], size=3))
-    middle = affine[:3, :3] @ np.full(3, (spec.size - 1) / 2)
-    affine[:3, 3] = rng.uniform(-8, 8, size=3) - middle
-    return affine
+        folder.volume(f"{place}/{SEQUENCES[sequence]}.nii.gz", *grid.stored(stored), _UNIT * _STEP, inter)
 
 
 def _express(
@@ -100,4 +90,5 @@ def _express(
     z = np.array([source.at(*site[:, None]).item() for site in sites.true])
     noise = stream(plan.spec.seed, "expression", index).standard_normal((len(z), len(GENES)))
     kappa2 = plan.spec.model.kappa2
-    return z, kappa2**0.5 * z + (1 - kappa2) ** 0.5 * noise[:, 0], noise[:, 1:]
+    g = kappa2**0.5 * z + (1 - kappa2) ** 0.5 * noise[:, 0] + plan.shift(index)
+    return z, g, noise[:, 1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,18 +37,23 @@ class GaussianField:
     length: float
     period: float
 
-    def at(self, x: npt.ArrayLike, y: npt.ArrayLike, z: npt.ArrayLike) -> FloatArray:
-        """The field on the grid that three axes span.
+    def at(
+        self, x: npt.ArrayLike, y: npt.ArrayLike, z: npt.ArrayLike, *, box: Sequence[float] = (0.0, 0.0, 0.0)
+    ) -> FloatArray:
+        """The field on the grid that three axes span, at points or as the mean over boxes.
 
         Args:
             x: Coordinates in mm, shape (a,).
             y: Coordinates in mm, shape (b,).
             z: Coordinates in mm, shape (c,).
+            box: Edges of the boxes around these points in mm.
 
         Returns:
-            Values of shape (a, b, c).
+            Values of shape (a, b, c); the mean over a box is exact.
         """
-        along_x, along_y, along_z = (_modes(axis, self.length, self.period) for axis in (x, y, z))
+        along_x, along_y, along_z = (
+            _modes(axis, self.length, self.period, edge) for axis, edge in zip((x, y, z), box, strict=True)
+        )
         values = along_y @ (self.coefficients @ along_z.T)
         # Summed in double precision: the order that a BLAS or its threads choose must not show in a file.
         return np.asarray(np.tensordot(along_x, values, axes=1), np.float32)
@@ -64,10 +70,13 @@ def _frequencies(length: float, period: float) -> int:
     return int(np.ceil(_CUTOFF * period / (2 * np.pi * length)))
 
 
-def _modes(axis: npt.ArrayLike, length: float, period: float) -> DoubleArray:
-    """Sines and cosines scaled by the root of their eigenvalue, shape (points, m); rows have unit norm."""
+def _modes(axis: npt.ArrayLike, length: float, period: float, edge: float) -> DoubleArray:
+    """Sines and cosines scaled by the root of their eigenvalue, shape (points, m); rows have unit norm.
+
+    Averaged over an interval, each is multiplied by the sinc of its frequency times the interval.
+    """
     k = np.arange(_frequencies(length, period) + 1)
     eigenvalues = np.exp(-2 * (np.pi * length * k / period) ** 2) * np.where(k == 0, 1, 2)
-    scale = np.sqrt(eigenvalues / eigenvalues.sum())
+    scale = np.sqrt(eigenvalues / eigenvalues.sum()) * np.sinc(edge * k / period)
     phase: npt.NDArray[Any] = 2 * np.pi / period * np.multiply.outer(np.asarray(axis, float), k)
     return np.hstack([scale * np.cos(phase), scale[1:] * np.sin(phase[:, 1:])])

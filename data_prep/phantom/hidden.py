@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from data_prep.arrays import FloatArray
+from data_prep.arrays import DoubleArray, FloatArray
 from data_prep.phantom.fields import GaussianField, draw_field
+from data_prep.phantom.lattice import lattice_of
 from data_prep.phantom.plan import Plan
+from data_prep.phantom.spec import REFERENCE, SEQUENCES, PhantomSpec
 from data_prep.phantom.streams import stream
 from data_prep.phantom.texture import LEVEL_SDS
 
+_MOVE: Final = 0.5  # mm between the two scans of a repeat
 _STREAMS: Final = {"field": ("field", "field_b"), "null": ("null", "null_b")}
 
 
@@ -31,10 +35,12 @@ class Field:
     field: GaussianField
     tau2: float
 
-    def at(self, x: npt.ArrayLike, y: npt.ArrayLike, z: npt.ArrayLike) -> FloatArray:
-        """Values on the grid of three axes in mm, shape (len(x), len(y), len(z))."""
+    def at(
+        self, x: npt.ArrayLike, y: npt.ArrayLike, z: npt.ArrayLike, *, box: Sequence[float] = (0.0, 0.0, 0.0)
+    ) -> FloatArray:
+        """Values on the grid of three axes in mm, each the mean over a box; (len(x), len(y), len(z))."""
         spread = np.float32((1 - self.tau2) ** 0.5)
-        return np.asarray(self.level + spread * self.field.at(x, y, z), np.float32)
+        return np.asarray(self.level + spread * self.field.at(x, y, z, box=box), np.float32)
 
 
 @dataclass(frozen=True)
@@ -47,9 +53,11 @@ class Hidden:
 
     fields: tuple[Field, ...]
 
-    def at(self, x: npt.ArrayLike, y: npt.ArrayLike, z: npt.ArrayLike) -> FloatArray:
-        """The product of the fields on the grid of three axes in mm, shape (len(x), len(y), len(z))."""
-        return np.asarray(np.prod([field.at(x, y, z) for field in self.fields], axis=0), np.float32)
+    def at(
+        self, x: npt.ArrayLike, y: npt.ArrayLike, z: npt.ArrayLike, *, box: Sequence[float] = (0.0, 0.0, 0.0)
+    ) -> FloatArray:
+        """The product of the fields on the grid of three axes in mm, each the mean over a box."""
+        return np.asarray(np.prod([field.at(x, y, z, box=box) for field in self.fields], axis=0), np.float32)
 
 
 def draw_hidden(plan: Plan, participant: int, name: str = "field") -> Hidden:
@@ -79,12 +87,29 @@ def draw_offset(plan: Plan, participant: int, session: int, sequence: int) -> fl
 
 
 def draw_grain(plan: Plan, participant: int, session: int, sequence: int) -> FloatArray:
-    """Draw the white noise of one image of a texture before its amplitude, shape (n, n, n)."""
+    """Draw the white noise of one image of a texture before its amplitude, of the grid's shape."""
     rng = stream(plan.spec.seed, "grain", participant, session, sequence)
-    return rng.standard_normal((plan.spec.size,) * 3, dtype=np.float32)
+    return rng.standard_normal(lattice_of(plan.spec).shape, dtype=np.float32)
 
 
 def draw_log_level(plan: Plan, participant: int, session: int) -> float:
     """Draw n, the level of the log-amplitude that a participant's images from one scanner share."""
     rng = stream(plan.spec.seed, "level", participant, int(plan.scanner[participant, session]))
     return float(LEVEL_SDS[plan.spec.signal] * rng.standard_normal())
+
+
+def draw_move(spec: PhantomSpec, participant: int, session: int) -> DoubleArray:
+    """Draw how far (x, y, z) a session's head lies from where it lay at the first, in mm."""
+    if not session:
+        return np.zeros(3)
+    direction = stream(spec.seed, "shift", participant).standard_normal(3)
+    return np.asarray(_MOVE * direction / np.linalg.norm(direction))
+
+
+def draw_misplacement(plan: Plan, participant: int, session: int, sequence: int) -> DoubleArray:
+    """Draw how far (x, y, z) a sequence lies from where it should, in mm."""
+    error = plan.spec.registration_error
+    if not error or SEQUENCES[sequence] == REFERENCE:
+        return np.zeros(3)
+    x, y = error * stream(plan.spec.seed, "registration", participant, session, sequence).standard_normal(2)
+    return np.array([x, y, 0.0])

@@ -19,7 +19,7 @@ from scipy.stats import norm
 
 from data_prep.arrays import DoubleArray
 from data_prep.phantom.answers import patch_covariance, site_covariance
-from data_prep.phantom.spec import FieldModel
+from data_prep.phantom.spec import FieldModel, PhantomSpec
 
 ODDS: Final = {"easy": 2.0, "default": 1.0, "hard": 0.5, "none": 1.0}
 """q by signal. With a site that is 2.5 mm off in each direction, no image of a field gives more than 2.8."""
@@ -62,6 +62,17 @@ def field_strength(q: float, model: FieldModel) -> float:
         raise ValueError(f"q must be one that some strength reaches, below {most:.2f}, but got {q}")
     log_W = brentq(lambda log: odds(float(np.exp(log)), model) - q, *np.log([_WEAKEST, _STRONGEST]))
     return round(float(np.exp(log_W)), 9)
+
+
+def planted_strength(spec: PhantomSpec) -> float:
+    """W of each field: what gives the signal's q on points 1 mm apart with sites 2.5 mm off."""
+    return field_strength(ODDS[spec.signal], FieldModel())
+
+
+def planted_odds(spec: PhantomSpec) -> float:
+    """The q of each field with this W on the grid and with the error of sites of a phantom."""
+    plain = spec.model == FieldModel()
+    return ODDS[spec.signal] if plain else odds(planted_strength(spec), spec.model)
 
 
 def posterior(x: DoubleArray, q: float, kappa2: float) -> DoubleArray:

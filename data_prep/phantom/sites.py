@@ -15,7 +15,7 @@ _ATTEMPTS = 200
 
 @dataclass(frozen=True)
 class Sites:
-    """Biopsy sites of a participant in voxels, which are millimetres; shape (biopsies, 3) each.
+    """Biopsy sites of a participant in mm, the voxels of a default phantom; shape (biopsies, 3) each.
 
     Attributes:
         true: Where the tissue was taken.
@@ -24,11 +24,6 @@ class Sites:
 
     true: DoubleArray
     recorded: DoubleArray
-
-    @property
-    def voxels(self) -> IntArray:
-        """The voxels nearest to the recorded sites, halves rounded up."""
-        return np.floor(self.recorded + 0.5).astype(np.int64)
 
 
 def allocate(biopsies: int, participants: int, rng: np.random.Generator) -> IntArray:

@@ -10,6 +10,7 @@ STREAMS: Final = (
     "layout", "head", "tumour", "sites", "field", "null", "expression",
     "eta", "offset", "nugget", "bias", "scanner", "affine", "shift", "patch",
     "field_b", "null_b", "grain", "level",
+    "orientation", "registration",
 )  # fmt: skip
 """The names; their order is part of what a seed means, so new ones go to the end."""
 

@@ -25,8 +25,8 @@ class Participant:
     """What one participant adds to the tables.
 
     Attributes:
-        sites: Sites in voxels.
-        affine: Voxel to world, shape (4, 4).
+        sites: Sites in mm of the field of view.
+        affine: From these to the world, shape (4, 4).
         z: The hidden field of the labels, or the product of two, at the true sites; shape (biopsies,).
         g: Expression of CD3D in standard units, shape (biopsies,).
         others: Independent standard normal numbers for the other genes, shape (biopsies, 3).
@@ -96,6 +96,7 @@ images = "{{participant_id}}/{{session}}/{{sequence}}.nii.gz"
 sequences = [{sequences}]
 biopsies = "biopsies.tsv"
 expression = "expression.tsv"
+quantitative = []  # its maps are in arbitrary units: scanners differ in gain and offset
 
 [coordinates]
 space = "world"

@@ -40,13 +40,13 @@ def texture_reader(sequences: int, level_sd: float, model: FieldModel) -> Reader
         The reader of measurements of L, shape (voxels,); see `log_amplitude_scores` for images.
     """
     level = replace(model, offset_variance=level_sd**2)
-    return linear_reader(_measured(sequences, level_sd, model), AMPLITUDE**2, level)
+    return linear_reader(measured_covariance(sequences, level_sd, model), AMPLITUDE**2, level)
 
 
 @cache
 def patch_sd_rho(sequences: int, level_sd: float, model: FieldModel) -> float:
     """Correlation with the expression of the mean of L over a patch: what its standard deviation tells."""
-    c, H = site_covariance(AMPLITUDE**2, model), _measured(sequences, level_sd, model)
+    c, H = site_covariance(AMPLITUDE**2, model), measured_covariance(sequences, level_sd, model)
     return float(np.sqrt(model.kappa2 / H.mean()) * c.mean())
 
 
@@ -79,7 +79,7 @@ def _measurements(L: DoubleArray, power: DoubleArray) -> DoubleArray:
     return np.asarray(L + (power * np.exp(-2 * L) - 1) / 2)
 
 
-def _measured(sequences: int, level_sd: float, model: FieldModel) -> DoubleArray:
+def measured_covariance(sequences: int, level_sd: float, model: FieldModel) -> DoubleArray:
     """H, the covariance of the measurements of L, shape (voxels, voxels)."""
     prior = _prior(level_sd, model)
     return prior + np.eye(len(prior)) / (2 * sequences)
@@ -94,4 +94,4 @@ def _prior(level_sd: float, model: FieldModel) -> DoubleArray:
 def _shrinkage(sequences: int, level_sd: float, model: FieldModel) -> DoubleArray:
     """From measurements of L to its posterior mean, shape (voxels, voxels)."""
     prior = _prior(level_sd, model)
-    return np.linalg.solve(_measured(sequences, level_sd, model), prior).astype(float)
+    return np.linalg.solve(measured_covariance(sequences, level_sd, model), prior).astype(float)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from data_prep.arrays import DoubleArray
+from data_prep.phantom.agreement import agreements
 from data_prep.phantom.answers import observed_auc
-from data_prep.phantom.ceilings import ceiling, null_ceiling, planted
+from data_prep.phantom.ceilings import ceiling, planted
 from data_prep.phantom.plan import Plan
-from data_prep.phantom.spec import TPM_CUT
+from data_prep.phantom.spec import SEQUENCES, TPM_CUT
 
 
 def answers(plan: Plan, outcomes: Sequence[tuple[DoubleArray, DoubleArray]]) -> dict[str, Any]:
@@ -32,6 +33,28 @@ def answers(plan: Plan, outcomes: Sequence[tuple[DoubleArray, DoubleArray]]) -> 
         "threshold_tpm": TPM_CUT,
         "missing_files": int((~plan.present).sum()),
         "positives": int((g > 0).sum()),
-        **(null_ceiling() if spec.signal == "none" else ceiling(plan)),
+        **ceiling(plan),
         "auc_realised": observed_auc(probits, g),
+        "scanners": _scanners(plan),
+        **(_agreement(plan) if spec.repeats else {}),
+    }
+
+
+def _scanners(plan: Plan) -> dict[str, Any]:
+    """Each scanner's share of the participants at the first session, and what it does not measure."""
+    return {
+        scanner.name: {
+            "share": round(float((plan.scanner[:, 0] == index).mean()), 9),
+            "lacks": [SEQUENCES[sequence] for sequence in scanner.lacks],
+        }
+        for index, scanner in enumerate(plan.scanners)
+    }
+
+
+def _agreement(plan: Plan) -> dict[str, float]:
+    """Test-retest ICC of the ideal score where no sequence is missing; of one field's if there are two."""
+    found = agreements(plan)
+    return {
+        "icc_same_scanner": round(float(np.mean([one.same for one in found])), 9),
+        "icc_new_scanner": round(float(np.mean([one.new for one in found])), 9),
     }

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from data_prep.arrays import DoubleArray
-from data_prep.phantom.interaction import ODDS, field_strength
+from data_prep.phantom.interaction import planted_strength
 from data_prep.phantom.spec import SEQUENCES, PhantomSpec
 
 STRENGTHS: Final = {"easy": 0.8, "default": 0.4, "hard": 0.1, "none": 0.4}
@@ -27,5 +27,5 @@ def signal_weights(spec: PhantomSpec) -> DoubleArray:
         norm = sum(share**2 for share in _SHARES)
         weights[spec.carriers, 0] = [share * (STRENGTHS[spec.signal] / norm) ** 0.5 for share in _SHARES]
     elif spec.kind == "interaction":
-        weights[spec.carriers, range(spec.fields)] = field_strength(ODDS[spec.signal], spec.model) ** 0.5
+        weights[spec.carriers, range(spec.fields)] = planted_strength(spec) ** 0.5
     return weights

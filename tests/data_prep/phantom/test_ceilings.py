@@ -64,7 +64,7 @@ def test_single_biopsies_have_no_ceiling_within_participants() -> None:
 
 
 def test_the_null_has_a_ceiling_of_one_half() -> None:
-    assert sorted(null_ceiling().values()) == [0, 0.5, 0.5, 0.5]
+    assert sorted(null_ceiling(make_plan(COMPLETE)).values()) == [0, 0.5, 0.5, 0.5]
 
 
 def test_what_was_planted_names_the_sequences() -> None:
@@ -72,3 +72,42 @@ def test_what_was_planted_names_the_sequences() -> None:
     assert texture["carriers"] == ["FA", "MD", "EPI-C", "FLAIR", "rCBV"]
     shown = {name: weight**2 for name, weight in interaction["weights"].items() if weight}
     assert shown == pytest.approx({"MD": interaction["W"], "rCBV": interaction["W"]})
+
+
+def test_a_confounded_phantom_has_three_ceilings() -> None:
+    """With halves that nearly balance, those of SCIENCE at h 1: within, pooled, scanner alone."""
+    found = ceiling(make_plan(replace(COMPLETE, confounding=1.0)))
+    keys = ("auc_within_scanner", "auc_bayes", "auc_scanner_alone")
+    assert [found[key] for key in keys] == pytest.approx([0.779, 0.916, 0.84], abs=0.01)
+    plain = ceiling(make_plan(COMPLETE))
+    assert found["auc_bayes_within"] > plain["auc_bayes_within"]
+    assert found["auc_complete_by_radius"] == plain["auc_complete_by_radius"]
+
+
+def test_a_confounded_null_is_read_by_the_scanner_alone() -> None:
+    found = null_ceiling(make_plan(replace(COMPLETE, confounding=0.5)))
+    assert found["auc_bayes"] == found["auc_scanner_alone"] == pytest.approx(0.69, abs=0.01)
+    assert (found["rho"], found["auc_within_scanner"], found["auc_bayes_within"]) == (0, 0.5, 0.5)
+
+
+def test_undone_displacements_give_back_the_ceiling() -> None:
+    plain, displaced = (make_plan(replace(COMPLETE, registration_error=error)) for error in (0.0, 1.0))
+    found = ceiling(displaced)
+    assert found["auc_registered"] == ceiling(plain)["auc_bayes"]
+    assert found["auc_bayes"] == pytest.approx(0.7505, abs=1e-4)
+
+
+def test_better_sites_raise_the_ceiling_as_published() -> None:
+    found = ceiling(make_plan(replace(COMPLETE, site_error=0.0, signal="hard", size=64)))
+    assert found["auc_bayes"] == pytest.approx(0.680, abs=0.001)
+
+
+def test_a_scanner_without_diffusion_lowers_the_ceiling() -> None:
+    plain, lacking = (make_plan(replace(COMPLETE, missing_by=by)) for by in ("participant", "scanner"))
+    assert ceiling(lacking)["auc_bayes"] < ceiling(plain)["auc_bayes"] - 0.005
+
+
+def test_radii_that_hold_too_many_voxels_are_left_out() -> None:
+    found = ceiling(make_plan(replace(COMPLETE, voxel=(0.5, 0.5, 5.0))))
+    assert list(found["auc_complete_by_radius"]) == ["2", "4", "8"]
+    assert found["auc_complete_by_radius"]["8"] == pytest.approx(0.761, abs=0.001)

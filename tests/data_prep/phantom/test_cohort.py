@@ -14,8 +14,12 @@ import pytest
 from scipy import ndimage
 
 from data_prep.cohort import read_cohort
+from data_prep.patch_set import PatchRequest
+from data_prep.patches import extract_patches
 from data_prep.phantom import KINDS, SEQUENCES, PhantomSpec, write_phantom
-from data_prep.phantom.cohort import draw_affine
+from data_prep.phantom.lattice import lattice_of
+from data_prep.phantom.placing import draw_affine, stored_grid
+from data_prep.problems import InputError
 
 SMALL = PhantomSpec(participants=2, biopsies=4, size=24, seed=5)
 
@@ -87,16 +91,126 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_seed_means_what_it_meant_before_there_were_other_kinds(phantom: Any) -> None:
-    """The digest was taken of the files that were written then, before compression."""
+    """The digest was taken of the files that were written then, before compression, less what came since."""
     total = hashlib.sha256()
     for name, content in sorted(contents(phantom.folder).items()):
         plain = gzip.decompress(content) if name.endswith(".gz") else content
         if name == "truth/answers.json":
-            document = json.loads(content)
-            del document["hashes"]
-            plain = json.dumps(document).encode()
+            plain = json.dumps(as_it_was(json.loads(content))).encode()
+        if name == "cohort.toml":
+            plain = b"".join(line for line in plain.splitlines(keepends=True) if b"quantitative" not in line)
         total.update(name.encode() + plain)
     assert total.hexdigest() == "3001004104b871f48ca823bb35ac2494f39620fe834fb46ea88fba247da4013c"
+
+
+def as_it_was(document: dict[str, Any]) -> dict[str, Any]:
+    """The truth without what it did not yet tell."""
+    for key in ("hashes", "scanners", "icc_same_scanner", "icc_new_scanner"):
+        del document[key]
+    options = ("participants", "biopsies", "signal", "kind", "size", "missing", "repeats", "seed")
+    document["spec"] = {key: document["spec"][key] for key in options}
+    for key in ("voxel", "registration_sd"):
+        del document["model"][key]
+    return document
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "voxel": {"voxel": (0.5, 1.0, 5.0)},
+    "grids": {"grids": "mixed"},
+    "oblique": {"oblique": 18.0},
+    "orientation": {"orientation": "mixed"},
+    "missing_by": {"missing_by": "scanner"},
+    "scanner_shift": {"scanner_shift": 3.0},
+    "registration_error": {"registration_error": 1.5},
+    "site_error": {"site_error": 0.5},
+    "confounding": {"confounding": 1.0},
+    "texture": {"kind": "texture", "voxel": (1.0, 1.0, 4.0), "site_error": 1.0},
+    "interaction": {"kind": "interaction", "voxel": (2.0, 2.0, 2.0), "orientation": "mixed"},
+    "all": {
+        "voxel": (1.0, 1.0, 3.0),
+        "orientation": "mixed",
+        "oblique": 12.0,
+        "missing_by": "scanner",
+        "scanner_shift": 2.0,
+        "registration_error": 1.0,
+        "confounding": 0.5,
+    },
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_every_option_writes_a_cohort(tmp_path: Path, options: dict[str, Any]) -> None:
+    spec = replace(SMALL, repeats=1, missing=0.0, **options)
+    truth = write_phantom(tmp_path / "out", spec)
+    cohort = read_cohort(tmp_path / "out")
+    assert (len(cohort.participants), len(cohort.biopsies)) == (2, 4)
+    assert 0.5 < truth["auc_bayes"] < 1
+    for name in ("T1Gd", "FLAIR"):
+        grid = stored_grid(spec, 0, name)
+        image = nibabel.load(tmp_path / f"out/sub-001/ses-1/{name}.nii.gz")
+        stored, affine = grid.stored(np.empty(lattice_of(spec, name).shape))
+        assert image.shape == stored.shape
+        np.testing.assert_allclose(image.affine, affine, atol=1e-4)
+
+
+def test_how_files_are_stored_changes_neither_patch_nor_ceiling(tmp_path: Path) -> None:
+    spec = replace(SMALL, voxel=(1.0, 1.0, 2.0), missing=0.0, seed=7)
+    truths = [write_phantom(tmp_path / order, replace(spec, orientation=order)) for order in ("ras", "mixed")]
+    differing = {key for key in truths[0] if truths[0][key] != truths[1][key]}
+    assert differing == {"spec", "hashes"}
+    for name in ("sub-001", "sub-002"):
+        images = [nibabel.load(tmp_path / order / f"{name}/ses-1/MD.nii.gz") for order in ("ras", "mixed")]
+        assert nibabel.aff2axcodes(images[0].affine) != nibabel.aff2axcodes(images[1].affine)
+        plain, turned = (nibabel.as_closest_canonical(image) for image in images)
+        np.testing.assert_array_equal(plain.get_fdata(), turned.get_fdata())
+        np.testing.assert_allclose(plain.affine, turned.affine, atol=1e-5)
+    request = PatchRequest(("MD", "T1Gd"), 3)
+    cohorts = [read_cohort(tmp_path / order) for order in ("ras", "mixed")]
+    patches = [extract_patches(cohort, request).raw for cohort in cohorts]
+    np.testing.assert_array_equal(*patches)
+
+
+def test_grids_of_their_own_must_be_resampled(tmp_path: Path) -> None:
+    write_phantom(tmp_path / "out", replace(SMALL, grids="mixed", missing=0.0))
+    cohort = read_cohort(tmp_path / "out")
+    with pytest.raises(InputError, match="FLAIR"):
+        extract_patches(cohort, PatchRequest(("T1Gd", "FLAIR"), 3))
+    found = extract_patches(cohort, PatchRequest(("T1Gd", "FLAIR"), 3, resample_to="T1Gd"))
+    assert found.raw.shape == (4, 7, 7, 2)
+    assert np.isfinite(found.raw).all()
+
+
+def test_sites_do_not_depend_on_the_grid(tmp_path: Path) -> None:
+    tables = []
+    for name, options in {
+        "points": {},
+        "boxes": {"voxel": (2.0, 2.0, 4.0)},
+        "mixed": {"grids": "mixed"},
+    }.items():
+        write_phantom(tmp_path / name, replace(SMALL, **options))  # type: ignore[arg-type]
+        tables.append(
+            [(tmp_path / name / table).read_bytes() for table in ("biopsies.tsv", "expression.tsv")]
+        )
+    assert tables[0] == tables[1] == tables[2]
+
+
+def test_a_scanner_without_diffusion_has_no_diffusion_files(tmp_path: Path) -> None:
+    spec = PhantomSpec(participants=8, biopsies=8, size=24, missing=0.0, repeats=8, missing_by="scanner")
+    truth = write_phantom(tmp_path / "out", spec)
+    lacking = {"scanner-a": 0, "scanner-b": 0, "scanner-c": 0}
+    with (tmp_path / "out/participants.tsv").open() as table:
+        rows = list(csv.DictReader(table, delimiter="\t"))
+    first = {row["participant_id"]: row["scanner"] for row in rows}
+    for row in rows:
+        there = {path.name for path in (tmp_path / "out" / row["participant_id"] / "ses-1").iterdir()}
+        assert ("MD.nii.gz" in there) == (row["scanner"] != "scanner-c")
+        lacking[row["scanner"]] += 1
+        again = {path.name for path in (tmp_path / "out" / row["participant_id"] / "ses-2").iterdir()}
+        assert again == there - ({"FA.nii.gz", "MD.nii.gz"} if row["scanner_ses-2"] == "scanner-c" else set())
+    shares = {name: scanner["share"] for name, scanner in truth["scanners"].items()}
+    assert shares == pytest.approx({name: count / 8 for name, count in lacking.items()})
+    assert truth["scanners"]["scanner-c"]["lacks"] == ["FA", "MD"]
+    assert truth["missing_files"] == 2 * sum(name == "scanner-c" for name in first.values())
 
 
 @pytest.mark.parametrize("kind", ["texture", "interaction"])

@@ -43,3 +43,11 @@ def test_a_point_does_not_depend_on_the_grid_it_is_read_on(shift: float) -> None
     grid = field.at(axis + shift, axis, axis - shift)
     assert grid.shape == (12, 12, 12)
     assert field.at([4 + shift], [5], [6 - shift]).item() == pytest.approx(grid[4, 5, 6], abs=1e-4)
+
+
+def test_the_mean_over_a_box_is_that_of_many_points() -> None:
+    field = draw_field(24, 1.5, np.random.default_rng(0))
+    fine = (np.arange(40) + 0.5) / 40 - 0.5
+    x, y, z = 7.3 + 2 * fine, 11.0 + 1 * fine, 5.2 + 5 * fine
+    (mean,) = field.at([7.3], [11.0], [5.2], box=(2.0, 1.0, 5.0)).ravel()
+    assert mean == pytest.approx(field.at(x, y, z).mean(), abs=1e-3)

@@ -56,3 +56,29 @@ def test_a_texture_counts_the_sequences_that_show_it() -> None:
     assert counts == plan.present[:, :5].sum(axis=1).tolist()
     assert min(counts) == 1
     assert max(counts) == 5
+
+
+def test_a_scanner_without_diffusion_hides_it_from_all_its_participants() -> None:
+    plan = make_plan(replace(SPEC, missing=0.0, missing_by="scanner"))
+    without = ~plan.present[:, :2].any(axis=1)
+    assert np.array_equal(without, plan.scanner[:, 0] == 2)
+    assert plan.present[:, 2:].all()
+    moved = (plan.scanner[:, 0] != 2) & (plan.scanner[:, 1] == 2)
+    assert moved.any()
+    for index in np.flatnonzero(moved)[:5]:
+        assert plan.measured(int(index), 0)[:2].all()
+        assert not plan.measured(int(index), 1)[:2].any()
+
+
+def test_whoever_would_see_no_field_gets_a_sequence_that_the_scanner_measures() -> None:
+    plan = make_plan(replace(SPEC, missing=0.97, missing_by="scanner"))
+    assert plan.present[:, :5].any(axis=1).all()
+    assert not plan.present[plan.scanner[:, 0] == 2, :2].any()
+
+
+def test_expression_shifts_with_the_half_of_the_scanners() -> None:
+    plan = make_plan(replace(SPEC, confounding=0.5))
+    shifts = np.array([plan.shift(index) for index in range(SPEC.participants)])
+    assert set(shifts) == {0.5, -0.5}
+    assert abs(shifts.mean()) < 0.1
+    assert not any(make_plan(SPEC).shift(index) for index in range(5))

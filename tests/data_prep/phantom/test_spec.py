@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
-from data_prep.phantom.spec import KINDS, SEQUENCES, SIGNALS, PhantomSpec
+from data_prep.phantom.spec import KINDS, SEQUENCES, SIGNALS, PhantomSpec, parse_voxel
 from data_prep.problems import InputError
 
 
@@ -45,3 +46,40 @@ def test_the_spec_loads_without_numerical_libraries() -> None:
     code = "import sys, data_prep.phantom; print({'numpy', 'scipy', 'nibabel'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("options", "law"),
+    [
+        ({"voxel": (0.1, 1.0, 1.0)}, r"voxel: three edges between 0.5 and 8 mm .* but got 0.1x1x1"),
+        ({"voxel": (1.0, float("nan"), 1.0)}, r"voxel: three edges"),
+        ({"voxel": (0.5, 0.5, 0.5), "size": 256}, r"voxel: a volume must have 256\^3 voxels at most"),
+        ({"oblique": 45.0}, r"oblique: must lie between 0 and 20 degrees, but got 45"),
+        ({"scanner_shift": -1.0}, r"scanner_shift: must lie between 0 and 5, but got -1"),
+        ({"confounding": float("inf")}, r"confounding: must lie between 0 and 3, but got inf"),
+        ({"site_error": 9.0}, r"site_error: must lie between 0 and 8 mm at this size, but got 9"),
+        ({"registration_error": 5.0}, r"registration_error: must lie between 0 and 4 mm at this size"),
+        ({"orientation": "random"}, r"orientation: unknown name 'random'"),
+        ({"grids": "two"}, r"grids: unknown name 'two'"),
+        ({"missing_by": "sequence"}, r"missing_by: unknown name 'sequence'"),
+        ({"kind": "texture", "confounding": 1.0}, r"only normal scores have .* but got kind 'texture'"),
+        (
+            {"kind": "interaction", "registration_error": 1.0},
+            r"closed form of displaced images, but got kind",
+        ),
+        ({"kind": "texture", "grids": "mixed"}, r"closed form of several grids, but got kind 'texture'"),
+        ({"kind": "interaction", "missing_by": "scanner"}, r"missing_by: a product is read where both"),
+        ({"grids": "mixed", "voxel": (1.0, 1.0, 1.0)}, r"grids: mixed grids have voxels of their own"),
+    ],
+)
+def test_what_cannot_be_or_has_no_exact_ceiling_is_one_problem(options: dict[str, Any], law: str) -> None:
+    with pytest.raises(InputError, match=law) as caught:
+        PhantomSpec(**options)
+    assert len(caught.value.problems) == 1
+
+
+def test_voxels_are_read_as_they_are_written() -> None:
+    assert parse_voxel("0.5x0.5X5") == (0.5, 0.5, 5.0)
+    for text in ("1x1", "1", "axbxc", "1x1x1x1", ""):
+        with pytest.raises(InputError, match=r"voxel: must be like 0.5x0.5x5, but got"):
+            parse_voxel(text)

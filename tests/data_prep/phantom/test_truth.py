@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,3 +30,13 @@ def test_the_null_has_a_ceiling_of_one_half(kind: str) -> None:
         0.5,
         0.5,
     ]
+
+
+def test_the_truth_states_scanners_and_agreement() -> None:
+    spec = PhantomSpec(participants=2, biopsies=3, size=24, repeats=1, missing_by="scanner")
+    found = answers(make_plan(spec), OUTCOMES)
+    assert sum(scanner["share"] for scanner in found["scanners"].values()) == pytest.approx(1)
+    assert found["scanners"]["scanner-c"]["lacks"] == ["FA", "MD"]
+    assert found["icc_same_scanner"] == pytest.approx(0.82, abs=0.006)
+    assert found["icc_new_scanner"] == pytest.approx(0.48, abs=0.006)
+    assert "icc_same_scanner" not in answers(make_plan(replace(spec, repeats=0)), OUTCOMES)

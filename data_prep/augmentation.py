@@ -15,8 +15,8 @@ import numpy as np
 
 from data_prep.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from data_prep.augment_spec import SHIFT_LIMIT_SD, AugmentSpec, margin
-from data_prep.inputs import ChannelLayout, channel_layout, model_input
-from data_prep.patches import PatchSet
+from data_prep.inputs import ChannelLayout, fill_in, lay_out
+from data_prep.patch_set import PatchSet
 
 # Number of the stream among those of a training's seed: 0 draws weights, 1 shuffles.
 _AUGMENTATION_STREAM = 2
@@ -113,28 +113,31 @@ def replay(
     return draw(spec, present, epoch_generator(seed, epoch), voxel_mm)
 
 
-def augmenter(
-    spec: AugmentSpec, patches: PatchSet, rows: IntArray, radius: int, missing: str
+def epochs(
+    spec: AugmentSpec, patches: PatchSet, radius: int, layout: ChannelLayout, fill: FloatArray | None = None
 ) -> Callable[[np.random.Generator], FloatArray]:
-    """What makes an epoch's augmented copy of `model_input(patches, radius, missing)[rows]`.
+    """What makes an epoch's augmented copy of `lay_out(patches, radius, layout)`.
 
     Args:
         spec: What to vary.
-        patches: With `margin` voxels beyond the radius.
-        rows: Of the biopsies that are trained on.
+        patches: Those that are trained on, with `margin` voxels beyond the radius.
         radius: Of the patches that the network sees.
-        missing: As in `model_input`.
+        layout: Of the channels.
+        fill: What is shown of sequences that are absent or dropped, as it is, neither moved nor brightened:
+            shape (2 * radius + 1, the same, S * C); None for 0.
 
     Raises:
         InputError: The patches have too little room.
     """
-    present, voxel_mm = patches.present[rows], patches.voxel_mm[rows]
+    present, voxel_mm = patches.present, patches.voxel_mm
     room = margin(spec, radius, float(voxel_mm.min()))
-    wide = model_input(patches, radius + room, missing)[rows]
-    layout = channel_layout(patches, missing)
+    wide = lay_out(patches, radius + room, layout)
 
     def augment(generator: np.random.Generator) -> FloatArray:
-        return apply(draw(spec, present, generator, voxel_mm), wide, radius, layout)
+        drawn = draw(spec, present, generator, voxel_mm)
+        images = apply(drawn, wide, radius, layout)
+        fill_in(images, present & ~drawn.dropped, layout, fill)
+        return images
 
     return augment
 

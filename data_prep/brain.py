@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
-import nibabel.orientations
 import numpy as np
 import numpy.typing as npt
 
 from data_prep.arrays import BoolArray
-from data_prep.geometry import Grid
+from data_prep.geometry import Grid, between, nearest_voxel, same_places
 from data_prep.problems import InputError
 from data_prep.volumes import Volume, slabs
-
-# As a plain module, because its functions carry no annotations.
-_ORIENTATIONS: ModuleType = nibabel.orientations
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +33,37 @@ class BrainMask:
         return rows.view(np.bool_).ravel()
 
     def in_order_of(self, grid: Grid) -> BrainMask:
-        """The mask as a file of the same voxels stores it, whose axes may run otherwise."""
-        if np.array_equal(grid.orientation, self.grid.orientation):
+        """The mask as a file on another grid would store it.
+
+        Where the voxels have the same places, only their order changes; else each is what the mask's voxel
+        nearest to its centre is, and no brain beyond the mask.
+
+        Raises:
+            InputError: No voxel of another grid is brain.
+        """
+        is_same = same_places(self.grid, grid)
+        if is_same and np.array_equal(grid.orientation, self.grid.orientation):
             return self
-        turn = _ORIENTATIONS.ornt_transform(self.grid.orientation, grid.orientation)
         stored = self.inside(0, self.grid.shape[2]).reshape(self.grid.shape, order="F")
-        return BrainMask(grid, _packed(np.asarray(_ORIENTATIONS.apply_orientation(stored, turn))))
+        mask = self.grid.to_canonical(stored)
+        if not is_same:
+            mask = self._nearest(mask, grid)
+            if not mask.any():
+                raise InputError("some brain is needed, but the brain mask lies elsewhere. Registered?")
+        return BrainMask(grid, _packed(grid.to_stored(mask)))
+
+    def _nearest(self, mask: BoolArray, grid: Grid) -> BoolArray:
+        """The canonical mask at the canonical voxels of another grid, a plane of them at a time."""
+        turn, shift = between(grid, self.grid)
+        nx, ny, nz = grid.canonical_shape
+        ends = np.reshape(mask.shape, (3, 1, 1))
+        in_plane = turn[:, 0, None, None] * np.arange(nx)[:, None] + turn[:, 1, None, None] * np.arange(ny)
+        seen = np.zeros((nx, ny, nz), dtype=np.bool_)
+        for z in range(nz):
+            voxel = nearest_voxel(in_plane + (turn[:, 2] * z + shift)[:, None, None])
+            inside = ((voxel >= 0) & (voxel < ends)).all(axis=0)
+            seen[inside, z] = mask[tuple(voxel[:, inside])]
+        return seen
 
 
 def read_brain(volume: Volume) -> BrainMask:

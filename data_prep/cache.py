@@ -20,11 +20,11 @@ import numpy as np
 from data_prep.files import FULL, make_folders, naming, sync_folder
 from data_prep.patches import PatchRequest, PatchSet, extract_patches
 from data_prep.problems import InputError
-from data_prep.records import MASKS, Cohort
+from data_prep.records import MASKS, Biopsy, Cohort
 from data_prep.survey import Progress
 
 # Raise it whenever the same files and request would give other patches.
-_FORMAT = 2
+FORMAT = 4
 
 _INDEX, _NEW, _OLD = "patches.json", ".new-", ".old-"
 
@@ -62,23 +62,24 @@ def load_patches(
 
 def cache_key(cohort: Cohort, request: PatchRequest) -> str:
     """Name of the entry: sha256 over everything that the patches depend on."""
-    paths: set[Path] = set()
-    for biopsy in cohort.biopsies:
-        paths |= {cohort.image_path(biopsy, sequence) for sequence in cohort.sequences}
-        masks = (cohort.mask_path(biopsy, mask) for mask in MASKS)
-        paths |= {path for path in masks if path is not None}
+    files = [_files(cohort, biopsy) for biopsy in cohort.biopsies]
+    labels = {path: os.path.relpath(path, cohort.root) for roles in files for path in roles.values()}
     content = {
-        "format": _FORMAT,
+        "format": FORMAT,
         "request": asdict(request),
         "coordinates": cohort.coordinates.model_dump(),
         "sites": [[b.biopsy_id, b.participant_id, *b.position] for b in cohort.biopsies],
-        "images": [
-            [os.path.relpath(cohort.image_path(b, s), cohort.root) for s in request.sequences]
-            for b in cohort.biopsies
-        ],
-        "files": {os.path.relpath(path, cohort.root): _stamp(path) for path in sorted(paths)},
+        "roles": [[[role, labels[path]] for role, path in roles.items()] for roles in files],
+        "files": {label: _stamp(path) for path, label in labels.items()},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _files(cohort: Cohort, biopsy: Biopsy) -> dict[str, Path]:
+    """Where the files of a biopsy should lie, by what they are: "T1" or "masks/brain"; images in order."""
+    images = {sequence: cohort.image_path(biopsy, sequence) for sequence in cohort.sequences}
+    masks = {f"masks/{mask}": cohort.mask_path(biopsy, mask) for mask in MASKS}
+    return images | {role: path for role, path in masks.items() if path is not None}
 
 
 def _stamp(path: Path) -> list[int] | None:

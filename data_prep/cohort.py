@@ -17,7 +17,7 @@ from data_prep.records import MASKS, Biopsy, Cohort, Expression
 from data_prep.survey import check_images, note_no_image
 from data_prep.tables import MISSING, Row, Table, parse_number, read_table, require_columns
 
-__all__ = ["Biopsy", "Cohort", "Coordinates", "Expression", "read_cohort"]
+__all__ = ["Biopsy", "Cohort", "Coordinates", "Expression", "read_cohort", "read_leniently"]
 
 _AXES = ("x", "y", "z")
 
@@ -39,14 +39,29 @@ def read_cohort(folder: Path, progress: Callable[[int, int], None] | None = None
         InputError: Every problem of the tables; and since the user must come back anyway, every problem of
             the images that can be found by way of the rows that are sound.
     """
-    path = folder if is_plain(folder) else folder / FILE_NAME
-    file = read_cohort_file(path)
-    problems = Problems()
-    cohort = _read_tables(path.parent, path.name, file, problems)
+    cohort, problems = read_leniently(folder)
     if len(problems) and cohort.biopsies:
         check_images(cohort, problems, progress)
     problems.raise_any()
     return cohort
+
+
+def read_leniently(folder: Path) -> tuple[Cohort, Problems]:
+    """Read what can be read of the tables of a cohort, for those who report its problems beside others.
+
+    Args:
+        folder: As in `read_cohort`.
+
+    Returns:
+        The cohort with the rows that are sound, and what is wrong with the others; no image is opened.
+
+    Raises:
+        InputError: The cohort.toml is wrong, so that nothing can be known of the rest.
+    """
+    path = folder if is_plain(folder) else folder / FILE_NAME
+    problems = Problems()
+    cohort = _read_tables(path.parent, path.name, read_cohort_file(path), problems)
+    return cohort, problems
 
 
 def _read_tables(root: Path, name: str, file: CohortFile, problems: Problems) -> Cohort:

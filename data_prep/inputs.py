@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_prep.arrays import BoolArray, FloatArray, IntArray
-from data_prep.patches import PatchSet
+from data_prep.patch_set import PatchSet
 from data_prep.problems import InputError, nearest
 
-MISSING = ("mask", "zero", "drop")
+MISSING = ("drop", "zero", "mask", "mean")
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,9 @@ def channel_layout(patches: PatchSet, missing: str) -> ChannelLayout:
     Args:
         patches: The whole cohort's: which sequences need a presence channel depends on who is in the set.
         missing: "zero": an absent sequence is 0 after normalisation; "mask": the same, and a channel
-            "has:T1", constant 0 or 1, for each sequence that somebody lacks; "drop": as "zero", for the
-            biopsies of `complete_rows`.
+            "has:T1", constant 0 or 1, for each sequence that somebody lacks; "drop": as "zero", of a network
+            that learns from the biopsies of `complete_rows` alone; "mean": it is the mean patch of a training
+            fold, which `fold_input.FoldInput` shows.
 
     Raises:
         InputError: `missing` is none of these.
@@ -58,23 +59,57 @@ def channel_layout(patches: PatchSet, missing: str) -> ChannelLayout:
 
 def input_channels(patches: PatchSet, missing: str) -> tuple[str, ...]:
     """Names of the channels of `model_input`; arguments and errors as of `channel_layout`."""
-    presence = channel_layout(patches, missing).presence
-    return (*patches.channel_names, *(f"has:{patches.sequences[column]}" for column in presence))
+    return channel_names(patches, channel_layout(patches, missing))
+
+
+def channel_names(patches: PatchSet, layout: ChannelLayout) -> tuple[str, ...]:
+    """Names of the channels of a layout: those of the images, then "has:T1"."""
+    return (*patches.channel_names, *(f"has:{patches.sequences[column]}" for column in layout.presence))
 
 
 def model_input(patches: PatchSet, radius: int, missing: str) -> FloatArray:
-    """Images with their presence channels, shape (n, 2 * radius + 1, 2 * radius + 1, channels).
+    """Images with their presence channels, where nothing is fitted on a training fold.
+
+    Args:
+        patches: As in `channel_layout`.
+        radius: At most that of the patches.
+        missing: As in `channel_layout`, but not "mean".
+
+    Returns:
+        Shape (n, 2 * radius + 1, 2 * radius + 1, channels), a copy.
 
     Raises:
         InputError: `missing` is illegal, or `radius` larger than what was extracted.
+        ValueError: `missing` is "mean".
     """
-    columns = list(channel_layout(patches, missing).presence)
+    if missing == "mean":
+        raise ValueError("missing = 'mean' needs a training fold; use fold_input.fit_input")
+    return lay_out(patches, radius, channel_layout(patches, missing))
+
+
+def lay_out(patches: PatchSet, radius: int, layout: ChannelLayout) -> FloatArray:
+    """Images with the presence channels of a layout, absent sequences 0; as `model_input` otherwise."""
     images = patches.images(radius)
+    columns = list(layout.presence)
     if not columns:
         return images
     presence = patches.present[:, None, None, columns].astype(np.float32)
     presence = np.broadcast_to(presence, (*images.shape[:3], len(columns)))
     return np.concatenate([images, presence], axis=-1)
+
+
+def fill_in(images: FloatArray, shown: BoolArray, layout: ChannelLayout, fill: FloatArray | None) -> None:
+    """Put something in place of sequences that are not shown.
+
+    Args:
+        images: Of `lay_out`, shape (n, edge, edge, channels); changed in place.
+        shown: Which sequences stay, shape (n, C).
+        layout: Of the channels.
+        fill: Shape (edge, edge, S * C); None leaves all as it is.
+    """
+    if fill is not None:
+        absent = np.tile(~shown, layout.slices)[:, None, None, :]
+        np.copyto(images[..., : absent.shape[-1]], fill, where=absent)
 
 
 def complete_rows(patches: PatchSet) -> IntArray:

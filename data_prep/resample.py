@@ -1,12 +1,13 @@
-"""Cutting the neighbourhood of a site out of a canonical volume, on its own grid or on an isotropic one."""
+"""Samples of a canonical volume around a site: on its own voxels, or between them by a cubic spline."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from data_prep.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from data_prep.arrays import BoolArray, DoubleArray, FloatArray
 
 # Weights of a cubic spline fall by 0.27 a voxel (Unser 1999): after 16 they are below float32's resolution.
 _SPLINE_REACH = 16
@@ -16,24 +17,39 @@ _GAUSSIAN_REACH = 4.0
 # Full width at half maximum of a Gaussian in units of its standard deviation.
 _FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))
 
-Coordinates3 = tuple[DoubleArray, DoubleArray, DoubleArray]
+# Voxel sizes come from single-precision headers.
+_WHOLE = 1e-4
+_STEP_DECIMALS = 6
+
+# A voxel reaches half its edge beyond its centre.
+_FACE = 0.5 + 1e-6
 
 
 def steps(spacing_mm: float | None, voxel_size: DoubleArray) -> DoubleArray:
-    """Distance between samples in voxels along each canonical axis, shape (3,); exactly 1 on the own grid."""
+    """A distance in voxels along each canonical axis, shape (3,); exactly 1 for None, the grid's own."""
     if spacing_mm is None:
         return np.ones(3)
-    ratio = spacing_mm / voxel_size
-    # Voxel sizes come from single-precision headers.
-    return np.where(np.abs(ratio - 1.0) < 1e-4, 1.0, ratio)
+    return whole_where_close(spacing_mm / voxel_size)
 
 
-def sample_points(site: IntArray, step: DoubleArray, radius: int, slices: int) -> Coordinates3:
-    """Canonical voxel coordinates of the samples along each axis, centred on the site's voxel.
+def whole_where_close(step: DoubleArray) -> DoubleArray:
+    """Steps of which those are exactly 1, 2, 3... that are but for single precision.
+
+    >>> whole_where_close(np.array([0.5, 0.99999996, 3.0000002]))
+    array([0.5, 1. , 3. ])
+    """
+    whole = np.maximum(np.round(step), 1.0)
+    return np.where(np.abs(step - whole) < _WHOLE, whole, np.round(step, _STEP_DECIMALS))
+
+
+def sample_points(
+    centre: Sequence[float] | DoubleArray, step: DoubleArray, radius: int, slices: int
+) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+    """Canonical voxel coordinates of the samples along each axis.
 
     Args:
-        site: Canonical voxel, shape (3,).
-        step: As `steps` gives it.
+        centre: In canonical voxels, shape (3,).
+        step: Between samples along each axis, in voxels.
         radius: In samples.
         slices: Odd number of axial slices.
 
@@ -42,13 +58,21 @@ def sample_points(site: IntArray, step: DoubleArray, radius: int, slices: int) -
     """
     in_plane = np.arange(-radius, radius + 1)
     across = np.arange(slices) - slices // 2
-    return (site[0] + in_plane * step[0], site[1] + in_plane * step[1], site[2] + across * step[2])
+    return (centre[0] + in_plane * step[0], centre[1] + in_plane * step[1], centre[2] + across * step[2])
 
 
-def padding(points: Coordinates3, shape: tuple[int, int, int]) -> BoolArray:
-    """Which samples lie beyond the outermost voxel centres, shape (edge, edge, slices)."""
-    x, y, z = ((p >= -1e-6) & (p <= n - 1 + 1e-6) for p, n in zip(points, shape, strict=True))
-    return ~(x[:, None, None] & y[None, :, None] & z[None, None, :])
+def padding(points: DoubleArray, shape: tuple[int, int, int]) -> BoolArray:
+    """Which samples lie in no voxel, beyond the outermost faces.
+
+    Args:
+        points: Canonical voxel coordinates, shape (3, ...).
+        shape: Of the canonical volume.
+
+    Returns:
+        Shape (...).
+    """
+    ends = np.reshape(shape, (3,) + (1,) * (points.ndim - 1)) - 1 + _FACE
+    return np.asarray(~((points >= -_FACE) & (points <= ends)).all(axis=0))
 
 
 @dataclass(frozen=True)
@@ -59,59 +83,64 @@ class Box:
     high: tuple[int, int, int]
 
 
-def neighbourhood(points: Coordinates3, step: DoubleArray, shape: tuple[int, int, int]) -> Box:
-    """The voxels on which the intensities at the sample points depend.
+def neighbourhood(
+    points: Sequence[DoubleArray] | DoubleArray, step: DoubleArray, shape: Sequence[int]
+) -> Box:
+    """The voxels on which the intensities at some points depend; at least one.
 
     Args:
-        points: As `sample_points` gives them.
-        step: As `steps` gives it.
+        points: Their coordinates along each canonical axis, three arrays.
+        step: Edges in voxels of what a sample stands for, shape (3,).
         shape: Of the canonical volume.
     """
-    reach = np.zeros(3) if _is_native(step) else _SPLINE_REACH + np.ceil(_GAUSSIAN_REACH * _sigma(step))
-    low = (max(0, int(np.floor(p[0] - r))) for p, r in zip(points, reach, strict=True))
-    high = (min(n, int(np.ceil(p[-1] + r)) + 1) for p, r, n in zip(points, reach, shape, strict=True))
-    (x, y, z), (x2, y2, z2) = low, high
-    return Box((x, y, z), (x2, y2, z2))
+    reach = np.zeros(3)
+    if not _are_voxels(points, step):
+        reach = _SPLINE_REACH + np.ceil(_GAUSSIAN_REACH * _sigma(step))
+    low, high = [], []
+    for along, r, n in zip(points, reach, shape, strict=True):
+        low.append(int(np.clip(np.floor(along.min() - r), 0, n - 1)))
+        high.append(int(np.clip(np.ceil(along.max() + r) + 1, low[-1] + 1, n)))
+    return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
 
 
-def cut(
-    near: FloatArray, box: Box, outside: BoolArray, points: Coordinates3, step: DoubleArray
-) -> FloatArray:
+def cut(near: FloatArray, box: Box, outside: BoolArray, points: DoubleArray, step: DoubleArray) -> FloatArray:
     """The intensities at the sample points, 0 where they are padded.
 
-    A step of 1 along all axes copies voxels. Otherwise a cubic spline is evaluated in the neighbourhood;
-    where the step along an axis is longer than a voxel, a Gaussian first removes what the coarser grid cannot
-    hold.
+    Points that are voxels are copied. Otherwise a cubic spline is evaluated in the neighbourhood, beyond
+    whose border the outermost voxels go on; where a sample stands for more than a voxel along an axis, a
+    Gaussian first removes what the coarser grid cannot hold.
 
     Args:
         near: The voxels of `box`, canonical.
         box: As `neighbourhood` gives it.
         outside: As `padding` gives it.
-        points: As `sample_points` gives them.
-        step: As `steps` gives it.
+        points: Canonical voxel coordinates, shape (3, ...).
+        step: Edges in voxels of what a sample stands for, shape (3,).
 
     Returns:
-        Shape (edge, edge, slices), a copy.
+        Shape (...), a copy.
 
     References:
         Cardoso et al. 2015, "Scale factor point spread function matching": variance (step^2 - 1) / FWHM^2.
     """
     result = np.zeros(outside.shape, dtype=np.float32)
-    if _is_native(step):
-        result[~outside] = near.ravel()
+    where = points[:, ~outside] - np.reshape(box.low, (3, 1))
+    if _are_voxels(points, step):
+        result[~outside] = near[tuple(where.astype(np.int64))]
         return result
     # Only here, because it takes as long to load as all the rest of a program that has its patches cached.
     from scipy.ndimage import gaussian_filter, map_coordinates
 
-    smooth = gaussian_filter(near.astype(np.float64), _sigma(step), mode="nearest", truncate=_GAUSSIAN_REACH)
-    where = np.meshgrid(*(p - start for p, start in zip(points, box.low, strict=True)), indexing="ij")
-    values = map_coordinates(smooth, where, order=3, mode="nearest")
-    result[~outside] = values[~outside]
+    # In one order in memory, so that last bits do not hang on how the file was stored.
+    exact = np.array(near, dtype=np.float64, order="C")
+    smooth = gaussian_filter(exact, _sigma(step), mode="nearest", truncate=_GAUSSIAN_REACH)
+    result[~outside] = map_coordinates(smooth, where, order=3, mode="nearest")
     return result
 
 
-def _is_native(step: DoubleArray) -> bool:
-    return bool(np.all(step == 1.0))
+def _are_voxels(points: Sequence[DoubleArray] | DoubleArray, step: DoubleArray) -> bool:
+    """Whether all points are centres of voxels, and stand for no more than those."""
+    return not _sigma(step).any() and all(bool(np.all(along == np.rint(along))) for along in points)
 
 
 def _sigma(step: DoubleArray) -> DoubleArray:

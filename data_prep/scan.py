@@ -1,9 +1,9 @@
-"""One pass over a volume that keeps only what is asked for: some boxes of voxels, and the image's moments."""
+"""One pass over a volume that keeps only what is asked for: some boxes of voxels, and its scale."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,45 +11,52 @@ import numpy.typing as npt
 
 from data_prep.arrays import FloatArray
 from data_prep.brain import BrainMask
+from data_prep.gauges import Gauge, gauge_of, varies
 from data_prep.geometry import Grid
-from data_prep.moments import Moments
+from data_prep.intensity import Scale
 from data_prep.resample import Box
 from data_prep.volumes import Volume, slabs
 
 
 def read_boxes(
-    volume: Volume, boxes: Sequence[Box], mask: BrainMask | None = None, moments: bool = True
-) -> tuple[list[FloatArray], tuple[float, float]]:
+    volume: Volume, boxes: Sequence[Box], mask: BrainMask | None = None, method: str = "zscore"
+) -> tuple[list[FloatArray], Scale]:
     """Read a volume to its end, a slab at a time.
 
-    The moments are those by which an image is z-scored: taken inside the brain mask where there is one, else
-    over the voxels that are not zero; where the image is constant there (a mask used as a sequence), over all
-    voxels, in another pass. A constant image has standard deviation 1.
+    The scale is that of the voxels inside the brain mask where there is one, else of those that are not zero;
+    where they do not vary (a mask used as a sequence), of all voxels, in another pass. A constant image has
+    spread 1.
 
     Args:
         volume: The volume.
         boxes: In canonical voxels.
         mask: Of the same voxels, in any stored order.
-        moments: Whether they are needed.
+        method: A name of `intensity.METHODS`.
 
     Returns:
-        The voxels of each box, canonical, as float32; and mean and standard deviation, (0, 1) if not needed.
+        The voxels of each box, canonical, as float32; and the scale of the image by that method.
 
     Raises:
         InputError: As `volumes.slabs`.
     """
     keepers = [_Keeper.of(box, volume) for box in boxes]
-    first, *others = _choices(mask, volume.grid) if moments else [None]
-    found = _pass(volume, keepers, first)
-    while others and not _spreads(found):
-        found = _pass(volume, [], others.pop(0))
-    # What is kept of them has single precision.
-    mean_and_std = (found.mean, found.std if _spreads(found) else 1.0)
-    return [volume.grid.to_canonical(volume.scaled(keeper.voxels)) for keeper in keepers], mean_and_std
+    scale = _measured(volume, keepers, mask, method)
+    return [volume.grid.to_canonical(volume.scaled(keeper.voxels)) for keeper in keepers], scale
 
 
-def _spreads(moments: Moments) -> bool:
-    return bool(np.float32(moments.std) > 0)
+def _measured(volume: Volume, keepers: Sequence[_Keeper], mask: BrainMask | None, method: str) -> Scale:
+    """The scale of the image; the keepers take theirs in the first pass."""
+    if method == "none":
+        _pass(volume, keepers, None, None)
+        return Scale()
+    scale = Scale()
+    for choice in _choices(mask, volume.grid):
+        gauge = gauge_of(method)
+        _pass(volume, keepers, choice, gauge)
+        scale, keepers = gauge.scale(), ()
+        if varies(scale):
+            return scale
+    return replace(scale, spread=1.0)
 
 
 @dataclass(frozen=True)
@@ -70,20 +77,18 @@ class _Choice:
         return np.asarray(values[values != 0])
 
 
-def _choices(mask: BrainMask | None, grid: Grid) -> list[_Choice | None]:
+def _choices(mask: BrainMask | None, grid: Grid) -> list[_Choice]:
     """In the order in which they are tried."""
     inside = [] if mask is None else [_Choice(mask.in_order_of(grid))]
     return [*inside, _Choice(zeros=False), _Choice()]
 
 
-def _pass(volume: Volume, keepers: Sequence[_Keeper], choice: _Choice | None) -> Moments:
-    moments = Moments()
+def _pass(volume: Volume, keepers: Sequence[_Keeper], choice: _Choice | None, gauge: Gauge | None) -> None:
     for start, slab in slabs(volume):
         for keeper in keepers:
             keeper.take(start, slab)
-        if choice is not None:
-            moments.add(choice.values(volume, start, slab))
-    return moments
+        if choice is not None and gauge is not None:
+            gauge.add(choice.values(volume, start, slab))
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,9 @@ def in_plane_mm(spacing_mm: float | None, grid: Grid) -> DoubleArray:
     return np.round(grid.voxel_size[:2], _DECIMALS)
 
 
-def in_plane_spacing(cohort: Cohort, sequences: Sequence[str], spacing_mm: float | None) -> float:
+def in_plane_spacing(
+    cohort: Cohort, sequences: Sequence[str], spacing_mm: float | None, resample_to: str | None = None
+) -> float:
     """The smallest in-plane edge of a voxel, in mm, over the patches of all biopsies.
 
     One header a participant (or session) is read, and none where `spacing_mm` says it all.
@@ -36,10 +38,11 @@ def in_plane_spacing(cohort: Cohort, sequences: Sequence[str], spacing_mm: float
         cohort: The cohort.
         sequences: Those that patches are cut from.
         spacing_mm: Of the patches, None for the images' own voxels.
+        resample_to: The sequence on whose voxels they are cut then, None for that of all sequences.
 
     Raises:
         InputError: No image has a readable header.
     """
     if spacing_mm is not None:
         return float(spacing_mm)
-    return min(float(in_plane_mm(None, grid).min()) for grid in first_grids(cohort, sequences))
+    return min(float(in_plane_mm(None, grid).min()) for grid in first_grids(cohort, sequences, resample_to))

@@ -1,7 +1,7 @@
 """The first look at a cohort's images: headers only, every problem noted.
 
 Biopsies that see the same files (one participant, or one session of a participant) form a visit: its files
-are opened together and must share one grid.
+are opened together and must share one grid, unless they are to be resampled to one.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from data_prep.arrays import IntArray
-from data_prep.geometry import Grid, canonical_voxel, same_grid, stored_voxel
+from data_prep.arrays import DoubleArray, IntArray
+from data_prep.geometry import Grid, canonical_position, canonical_voxel, same_grid, stored_voxel
 from data_prep.problems import InputError, Problems
 from data_prep.records import Biopsy, Cohort
+from data_prep.reference import check_placed, note_lost, reference, teller
 from data_prep.volumes import Volume, open_volume, slabs
 
 Progress = Callable[[int, int], None]
@@ -27,7 +28,7 @@ Progress = Callable[[int, int], None]
 _READERS = max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 # No sequence is called so: its name would hold a slash.
-_MASK = "masks/"
+_MASK, _GRID = "masks/", "grid/"
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -40,13 +41,15 @@ class Visit:
     Attributes:
         rows: Positions in `Cohort.biopsies`, shape (k,).
         sites: Canonical voxel of each, shape (k, 3).
-        grid: Shared by all files.
+        positions: Where each lies, in canonical voxels and parts of one, shape (k, 3).
+        grid: On which sites are told: shared by all files, or that of the sequence they are resampled to.
         images: The sequences that exist, by name.
         brain: The brain mask, where there is one.
     """
 
     rows: IntArray
     sites: IntArray
+    positions: DoubleArray
     grid: Grid
     images: Mapping[str, Volume]
     brain: Volume | None
@@ -70,77 +73,111 @@ class Survey:
     loose: tuple[Volume, ...]
 
 
-def survey(cohort: Cohort, sequences: Sequence[str], problems: Problems) -> Survey:
+def survey(
+    cohort: Cohort, sequences: Sequence[str], problems: Problems, resample_to: str | None = None
+) -> Survey:
     """Open the headers of all images and masks, and place every site in its grid.
 
     Args:
         cohort: The cohort.
         sequences: Those whose images are needed; of a visit that has none of them another one tells the grid.
         problems: Receives unreadable headers, grids that differ, sites outside the grid.
+        resample_to: The sequence that tells the grid of each visit that has it, so that those of other files
+            may differ; voxel coordinates are then indices into its file. Of a visit that lacks it the image
+            with the finest voxels tells the grid.
     """
     visits: list[Visit] = []
     loose: list[Volume] = []
-    for rows in _by_files(cohort, sequences).values():
-        volumes = _open(cohort, cohort.biopsies[rows[0]], sequences, problems)
-        visit = _visit(cohort, rows, volumes, problems)
+    lost: list[Biopsy] = []
+    for rows, files in _by_files(cohort, sequences, resample_to):
+        volumes = _open(cohort, files, problems)
+        visit = None
+        if _has_indices(cohort, files, resample_to):
+            visit = _visit(cohort, rows, volumes, resample_to, problems)
+        else:
+            lost.append(cohort.biopsies[rows[0]])
         if visit is None:
             loose += [volume for volume in volumes.values() if volume is not None]
         else:
             visits.append(visit)
+    note_lost(cohort, lost, str(resample_to), problems)
     return Survey(tuple(visits), tuple(loose))
 
 
-def first_grids(cohort: Cohort, sequences: Sequence[str]) -> list[Grid]:
-    """The grids that `survey` finds, from the header of one file a visit; what else is wrong is left to it.
+def first_grids(cohort: Cohort, sequences: Sequence[str], resample_to: str | None = None) -> list[Grid]:
+    """The grids that `survey` finds, from few headers of each visit; what else is wrong is left to it.
 
     Args:
         cohort: The cohort.
         sequences: As in `survey`.
+        resample_to: As in `survey`.
 
     Returns:
-        Grids of the visits that have a file with a readable header as their first.
+        Grids of the visits that have a readable header where the grid is told.
 
     Raises:
         InputError: There is none; every problem of those headers.
     """
     grids: list[Grid] = []
     problems = Problems()
-    for files, rows in _by_files(cohort, sequences).items():
+    for rows, files in _by_files(cohort, sequences, resample_to):
         if not files:
             note_no_image(cohort, cohort.biopsies[rows[0]], problems)
             continue
-        try:
-            grids.append(open_volume(files[0]).grid)
-        except InputError as error:
-            problems.add(cohort.label_of(files[0]), str(error))
+        volumes = _open(cohort, _tellers(files, resample_to), problems)
+        readable = {name: volume for name, volume in volumes.items() if volume is not None}
+        if readable:
+            grids.append(teller(readable, resample_to).grid)
     if not grids:
         problems.raise_any()
     return grids
 
 
-def _by_files(cohort: Cohort, sequences: Sequence[str]) -> dict[tuple[Path, ...], list[int]]:
-    """Rows of the biopsies that see the same files."""
-    groups: dict[tuple[Path, ...], list[int]] = {}
+def _tellers(files: Mapping[str, Path], resample_to: str | None) -> dict[str, Path]:
+    """The files of a visit, at least one, of which `teller` chooses."""
+    named = {name.removeprefix(_GRID): path for name, path in files.items()}
+    images = {name: path for name, path in named.items() if not name.startswith(_MASK)} or named
+    if resample_to is not None and resample_to not in images:
+        return images
+    name = next(iter(images)) if resample_to is None else resample_to
+    return {name: images[name]}
+
+
+def _has_indices(cohort: Cohort, files: Mapping[str, Path], resample_to: str | None) -> bool:
+    """Whether there is the file, if any counts, that voxel coordinates are indices into."""
+    if not files or resample_to is None or cohort.coordinates.space == "world":
+        return True
+    return resample_to in files or f"{_GRID}{resample_to}" in files
+
+
+def _by_files(
+    cohort: Cohort, sequences: Sequence[str], resample_to: str | None
+) -> list[tuple[list[int], dict[str, Path]]]:
+    """Rows of the biopsies that see the same files, and those files."""
+    groups: dict[tuple[Path, ...], tuple[list[int], dict[str, Path]]] = {}
     for row, biopsy in enumerate(cohort.biopsies):
-        groups.setdefault(tuple(_files(cohort, biopsy, sequences).values()), []).append(row)
-    return groups
+        files = _files(cohort, biopsy, sequences, resample_to)
+        groups.setdefault(tuple(files.values()), ([], files))[0].append(row)
+    return list(groups.values())
 
 
-def _files(cohort: Cohort, biopsy: Biopsy, sequences: Sequence[str]) -> dict[str, Path]:
-    """Files of a biopsy by sequence name, the masks as "masks/NAME"."""
+def _files(
+    cohort: Cohort, biopsy: Biopsy, sequences: Sequence[str], resample_to: str | None
+) -> dict[str, Path]:
+    """Files of a biopsy by sequence name, masks as "masks/NAME", what only tells the grid as "grid/NAME"."""
     found = cohort.images(biopsy, cohort.sequences)
     files = {name: path for name, path in found.items() if name in sequences}
+    if resample_to in found and resample_to not in files:
+        files[f"{_GRID}{resample_to}"] = found[resample_to]
     if not files:
         files = dict(list(found.items())[:1])
     return files | {f"{_MASK}{mask}": path for mask, path in cohort.masks(biopsy).items()}
 
 
-def _open(
-    cohort: Cohort, biopsy: Biopsy, sequences: Sequence[str], problems: Problems
-) -> dict[str, Volume | None]:
-    """Volumes of a biopsy by name, None where the header cannot be read."""
+def _open(cohort: Cohort, files: Mapping[str, Path], problems: Problems) -> dict[str, Volume | None]:
+    """Volumes by name, None where the header cannot be read."""
     volumes: dict[str, Volume | None] = {}
-    for name, path in _files(cohort, biopsy, sequences).items():
+    for name, path in files.items():
         try:
             volumes[name] = open_volume(path)
         except InputError as error:
@@ -150,43 +187,33 @@ def _open(
 
 
 def _visit(
-    cohort: Cohort, rows: list[int], volumes: Mapping[str, Volume | None], problems: Problems
+    cohort: Cohort,
+    rows: list[int],
+    volumes: Mapping[str, Volume | None],
+    resample_to: str | None,
+    problems: Problems,
 ) -> Visit | None:
     before = len(problems)
     readable = {name: volume for name, volume in volumes.items() if volume is not None}
     if not volumes:
         for row in rows:
             note_no_image(cohort, cohort.biopsies[row], problems)
-    if not readable:
+    unread = {name.removeprefix(_GRID) for name in volumes.keys() - readable.keys()}
+    if not readable or resample_to in unread:
         return None
-    first = next(iter(readable.values()))
-    for volume in readable.values():
-        _check_grid(cohort, first, volume, problems)
-    sites = [_site(cohort, cohort.biopsies[row], first.grid, problems) for row in rows]
+    masks = {name: volume for name, volume in readable.items() if name.startswith(_MASK)}
+    images = {name.removeprefix(_GRID): v for name, v in readable.items() if name not in masks}
+    grid = reference(cohort, images, masks, resample_to, problems)
+    places = [_site(cohort, cohort.biopsies[row], grid, problems) for row in rows]
     if len(problems) > before or len(readable) < len(volumes):
         return None
-    images = {name: volume for name, volume in readable.items() if name in cohort.sequences}
-    return Visit(np.array(rows), np.array(sites), first.grid, images, readable.get(f"{_MASK}brain"))
+    sites, positions = (np.array(part) for part in zip(*places, strict=True))
+    images = {name: volume for name, volume in images.items() if name in readable}
+    return Visit(np.array(rows), sites, positions, grid, images, readable.get(f"{_MASK}brain"))
 
 
-def _check_grid(cohort: Cohort, first: Volume, volume: Volume, problems: Problems) -> None:
-    where = cohort.label_of(volume.path)
-    if cohort.coordinates.space == "world" and not volume.placed:
-        problems.add(where, "world coordinates need a placed grid, but sform_code and qform_code are both 0.")
-    if not same_grid(first.grid, volume.grid, cohort.coordinates):
-        problems.add(
-            where,
-            f"volumes of one participant must lie on one grid, but got {_describe(volume.grid)} where "
-            f"{cohort.label_of(first.path)} has {_describe(first.grid)}. Resample one to the other.",
-        )
-
-
-def _describe(grid: Grid) -> str:
-    return f"shape {grid.shape} and affine {np.round(grid.affine[:3], 4).tolist()}"
-
-
-def _site(cohort: Cohort, biopsy: Biopsy, grid: Grid, problems: Problems) -> IntArray:
-    """Canonical voxel of a biopsy; a problem if it lies outside."""
+def _site(cohort: Cohort, biopsy: Biopsy, grid: Grid, problems: Problems) -> tuple[IntArray, DoubleArray]:
+    """Canonical voxel of a biopsy, and its own position; a problem if it lies outside."""
     stored = stored_voxel(grid, biopsy.position, cohort.coordinates)
     outside = (stored < 0) | (stored >= np.array(grid.shape))
     where = f"{cohort.file.biopsies}: row {biopsy.row}, column"
@@ -205,7 +232,7 @@ def _site(cohort: Cohort, biopsy: Biopsy, grid: Grid, problems: Problems) -> Int
                 f"{where} {name}",
                 f"{rule} {name}={biopsy.position[axis]:g}. Is 'space' in cohort.toml right?",
             )
-    return canonical_voxel(grid, stored)
+    return canonical_voxel(grid, stored), canonical_position(grid, biopsy.position, cohort.coordinates)
 
 
 def note_no_image(cohort: Cohort, biopsy: Biopsy, problems: Problems) -> None:
@@ -220,10 +247,22 @@ def note_no_image(cohort: Cohort, biopsy: Biopsy, problems: Problems) -> None:
 
 
 def check_images(cohort: Cohort, problems: Problems, progress: Progress | None = None) -> None:
-    """Read every image and mask of the cohort to its end and keep nothing but the problems."""
-    found = survey(cohort, cohort.sequences, problems)
-    volumes = [volume for visit in found.visits for volume in visit.volumes]
-    for lines in in_parallel(lambda volume: damage(cohort, volume), [*volumes, *found.loose], progress):
+    """Read every image and mask of the cohort to its end and keep nothing but the problems.
+
+    Where the grids of a visit differ, a study may still resample them to one; on which its sites lie is not
+    known here, so that neither grids nor sites are judged.
+    """
+    every: list[Volume] = []
+    for rows, files in _by_files(cohort, cohort.sequences, None):
+        volumes = _open(cohort, files, problems)
+        readable = [volume for volume in volumes.values() if volume is not None]
+        if all(same_grid(readable[0].grid, volume.grid, cohort.coordinates) for volume in readable):
+            _visit(cohort, rows, volumes, None, problems)
+        else:
+            for volume in readable:
+                check_placed(cohort, volume, problems)
+        every += readable
+    for lines in in_parallel(lambda volume: damage(cohort, volume), every, progress):
         problems.extend(InputError(lines))
 
 

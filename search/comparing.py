@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from data_prep.problems import InputError, Problems, nearest
 from search.facts import rule_of
 from search.home import Home
+from search.identity import searched_label
 from search.metrics import DIRECTIONS, Doubles
 from search.opening import IDENTITY, study_id
 from search.refits.rescored import SchemeScores, read_scheme
@@ -31,7 +32,6 @@ from search.tables import STATES
 from search.terminal import open_existing
 
 Part = dict[str, Any]
-LABELS = "cohort.labels"
 HONEST_DRAWS = 1000  # with the seed 0 those of `search.judgement`, so that both say the same
 
 
@@ -340,7 +340,7 @@ def _check_identical(contenders: Sequence[Contender]) -> None:
         pair = f"{first.name} and {other.name}"
         for what, one, its in (
             ("fold table", first.folds["hash"], other.folds["hash"]),
-            ("labels", *(c.study.user_attrs[IDENTITY].get(LABELS) for c in (first, other))),
+            ("labels", *(searched_label(c.study.user_attrs[IDENTITY]) for c in (first, other))),
         ):
             if one != its:
                 problems.add(

@@ -38,6 +38,7 @@ class StudyFacts:
         patches: Hash of the patches.
         fold_table: Hash of the folds.
         splits: How many folds a trial has, repeats counted.
+        complete: The rows of the biopsies that have every sequence; None where all have.
     """
 
     cohort: str
@@ -48,6 +49,7 @@ class StudyFacts:
     patches: str
     fold_table: str
     splits: int
+    complete: tuple[int, ...] | None = None
 
     @classmethod
     def of(cls, opened: optuna.Study) -> StudyFacts:
@@ -63,6 +65,7 @@ class StudyFacts:
             patches=attrs["identity"]["cohort.patches"],
             fold_table=folds["hash"],
             splits=int(folds["n"]) * int(folds["repeats"]),
+            complete=None if cohort.get("complete") is None else tuple(cohort["complete"]),
         )
 
     @property

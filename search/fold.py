@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 
 from data_prep.arrays import DoubleArray, FloatArray, IntArray
 from data_prep.folds import Split, inner_split
-from data_prep.labels import Labels
+from data_prep.labels import UNKNOWN
 from models.memory import peak_memory_mb
 from search.material import Material
 from search.metrics import matching_threshold
 from search.records import FoldResult, TrialConfig
 from search.refits.fit import Fit, Shuffle
+from search.scenes import Scene
 from search.study_file import Study
+from search.targets import Targets
 
 Values = TypeVar("Values", FloatArray, DoubleArray)
 
@@ -36,12 +38,13 @@ class Task:
         config: The trial.
         split: The split of the fold table; of one that names its own rows to stop on, these are not in it.
         seed: The fold's own.
-        labels: Of every biopsy, 0 or 1; the cut may come from the training fold alone.
-        label_threshold: That cut.
-        fit: Rows to fit on.
+        targets: The labels of every biopsy, and what is fitted; cuts may come from the training fold alone.
+        train: Rows to learn from: the training fold, where incomplete biopsies are dropped without these.
+        fit: Those of them to fit on.
         stop: Rows to stop on, of the training fold too unless the fit named others; None without early
             stopping.
         shuffles: Copies of the held-out rows, a sequence of each taken from other rows, to score too.
+        scenes: Other patches to score, of participants held out.
     """
 
     material: Material
@@ -49,11 +52,22 @@ class Task:
     config: TrialConfig
     split: Split
     seed: int
-    labels: IntArray
-    label_threshold: float
+    targets: Targets
+    train: IntArray
     fit: IntArray
     stop: IntArray | None
     shuffles: tuple[Shuffle, ...] = ()
+    scenes: tuple[Scene, ...] = ()
+
+    @property
+    def labels(self) -> IntArray:
+        """Of every biopsy, 0 or 1, what is searched for; shape (biopsies,)."""
+        return self.targets.labels[:, 0]
+
+    @property
+    def label_threshold(self) -> float:
+        """The cut that made them, in units of the score."""
+        return self.targets.thresholds[0]
 
     @classmethod
     def of(cls, material: Material, study: Study, config: TrialConfig, split_index: int) -> Task:
@@ -63,13 +77,15 @@ class Task:
     @classmethod
     def of_fit(cls, material: Material, study: Study, fit: Fit) -> Task:
         """The task of a fit on rows of its own choice, with labels in another order where it says so."""
-        train, test = (np.array(rows, dtype=np.int64) for rows in (fit.train, fit.test))
-        split = Split(fit.split, fit.repeat, fit.fold, train, test)
-        labels, cut = _ordered(material.labels, fit.order).relabel(train)
+        whole, test = (np.array(rows, dtype=np.int64) for rows in (fit.train, fit.test))
+        split = Split(fit.split, fit.repeat, fit.fold, whole, test)
+        labels = material.labels if fit.order is None else material.labels.ordered(fit.order)
+        targets = Targets.of(labels, whole)
+        train = material.learnable(whole)
         rows, stop = train, None
         if study.training.early_stopping != "none":
-            rows, stop = _stopping(material, fit, train, labels)
-        return cls(material, study, fit.config, split, fit.seed, labels, float(cut), rows, stop, fit.shuffles)
+            rows, stop = _stopping(material, fit, train, targets.labels[:, 0])
+        return cls(material, study, fit.config, split, fit.seed, targets, train, rows, stop, fit.shuffles)
 
     @property
     def scored(self) -> IntArray:
@@ -97,7 +113,7 @@ class Scored:
     """What a model of any kind has to say of a fold.
 
     Attributes:
-        held_out: Probability of label 1 of each held-out biopsy.
+        held_out: Probability of label 1 of each biopsy in `Task.scored`, shape (m,); of K labels, (m, K).
         stop: The same of each biopsy to stop on; None without early stopping.
         parameters: Numbers that were fitted.
         trainable_parameters: Those that training may move.
@@ -105,6 +121,8 @@ class Scored:
         device: Where it ran.
         curves: Per epoch, by name.
         best_epoch: The epoch whose weights scored, 1-based; 0 for a model without epochs.
+        values: What a regression says of the first label's score, shape (m,); None of a classification.
+        scenes: Probabilities of label 1 of the rows of each scene, by its name.
     """
 
     held_out: DoubleArray
@@ -115,6 +133,8 @@ class Scored:
     dead_parameters: int = 0
     curves: Mapping[str, Sequence[float | None]] | None = None
     best_epoch: int = 0
+    values: DoubleArray | None = None
+    scenes: Mapping[str, DoubleArray] = field(default_factory=dict)
 
 
 def is_of(column: str, sequence: str) -> bool:
@@ -135,22 +155,13 @@ def _stopping(material: Material, fit: Fit, train: IntArray, labels: IntArray) -
     return train[rows], train[stop]
 
 
-def _ordered(labels: Labels, order: Sequence[int] | None) -> Labels:
-    """The labels with each row's expression taken from another."""
-    if order is None:
-        return labels
-    rows = np.array(order, dtype=np.int64)
-    return replace(labels, tpm=labels.tpm[rows], score=labels.score[rows], label=labels.label[rows])
-
-
 def run_fold(task: Task, score: Callable[[Task], Scored]) -> FoldResult:
     """Fit one fold by `score` and book what it says of the biopsies held out."""
     started = time.monotonic()
     scored = score(task)
     rows, split = task.scored, task.split
-    threshold = 0.5
-    if task.stop is not None and scored.stop is not None:
-        threshold = matching_threshold(task.labels[task.stop], scored.stop)
+    said = scored.held_out.reshape(len(rows), -1)
+    stop = None if task.stop is None or scored.stop is None else scored.stop.reshape(len(task.stop), -1)
     return FoldResult(
         split=split.index,
         repeat=split.repeat,
@@ -158,8 +169,8 @@ def run_fold(task: Task, score: Callable[[Task], Scored]) -> FoldResult:
         rows=tuple(map(int, rows)),
         participants=tuple(map(int, task.material.participant[rows])),
         labels=tuple(map(int, task.labels[rows])),
-        probabilities=tuple(map(float, scored.held_out)),
-        threshold=threshold,
+        probabilities=tuple(map(float, said[:, 0])),
+        threshold=_threshold(task, stop, 0),
         label_threshold=task.label_threshold,
         curves=scored.curves or {},
         best_epoch=scored.best_epoch,
@@ -169,4 +180,31 @@ def run_fold(task: Task, score: Callable[[Task], Scored]) -> FoldResult:
         dead_parameters=scored.dead_parameters,
         device=scored.device,
         memory_mb=peak_memory_mb(),
+        heads={name: _head(task, said, stop, k) for k, name in enumerate(task.targets.names) if k},
+        values=() if scored.values is None else tuple(map(float, scored.values)),
+        scenes={scene.name: _scene(scene, scored) for scene in task.scenes},
     )
+
+
+def _threshold(task: Task, stop: DoubleArray | None, head: int) -> float:
+    """The probability above which label 1 is said, from the biopsies to stop on."""
+    if stop is None or task.stop is None:
+        return 0.5
+    labels = task.targets.labels[task.stop, head]
+    known = labels != UNKNOWN
+    return matching_threshold(labels[known], stop[known, head])
+
+
+def _head(task: Task, said: DoubleArray, stop: DoubleArray | None, head: int) -> dict[str, Any]:
+    """What is booked of a further label."""
+    return {
+        "labels": [int(label) for label in task.targets.labels[task.scored, head]],
+        "probabilities": [float(probability) for probability in said[:, head]],
+        "threshold": _threshold(task, stop, head),
+        "label_threshold": task.targets.thresholds[head],
+    }
+
+
+def _scene(scene: Scene, scored: Scored) -> dict[str, Any]:
+    probabilities = scored.scenes[scene.name]
+    return {"rows": [int(row) for row in scene.rows], "probabilities": [float(p) for p in probabilities]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,26 +10,38 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.cache import load_patches
+from data_prep.cache import FORMAT, load_patches
+from data_prep.labels import Labels
 from data_prep.patches import PatchSet
 from data_prep.problems import Problems
 from search.catalogue import Catalogue
 from search.home import Home
 from search.material import Material
-from search.sections import ArchitectureSection, InputSection, SearchSection, TrainingSection
+from search.sections import (
+    ArchitectureSection,
+    InputSection,
+    LabelSection,
+    SearchSection,
+    TrainingSection,
+)
 from search.study_file import Study
 
 PATCHES, LARGEST = "cohort.patches", "space.patch_radius.high"
+SECOND = "cohort.second"
+LABELS = "cohort.labels"
+SEARCHED = "cohort.searched_label"  # of several labels the one searched for; it follows from LABELS
 CONTENT = {  # of which a study knows the sha256 alone
     PATCHES: "images, masks and sites of the biopsies",
-    "cohort.labels": "expression and labels of the biopsies",
+    SECOND: "images of the second scans",
+    LABELS: "expression and labels of the biopsies",
     "folds.hash": "who is held out together",
 }
+CUT = "cohort.patches.format"  # raised whenever the same images and settings give other patches
 REACH = "cohort.patches.radius"  # voxels that the hash of the patches covers around each biopsy
 RULE, TOP = "search.selection", "search.top"  # how a result is chosen, frozen before the first trial
 SEED = "search.seed"  # a trial that is taken up again, or replayed, keeps its seed
 # What a study that has begun may gain, and what studies that began with an earlier version lack.
-GROWING = ("architectures.", "weights.", "default.", REACH, SEED)
+GROWING = ("architectures.", "weights.", "default.", REACH, SEED, SECOND)
 ANOTHER = "Use another name or --home for a new study"
 OWN = "architectures."
 DEFAULT = "default."
@@ -40,7 +53,10 @@ def identity_of(study: Study, material: Material) -> dict[str, Any]:
         "cohort.name": material.cohort,
         PATCHES: material.patches.hash,
         REACH: material.patches.request.radius,
-        "cohort.labels": material.labels_hash,
+        CUT: FORMAT,
+        SECOND: "" if material.second is None else material.second.hash,
+        LABELS: material.labels_hash,
+        SEARCHED: _searched(material.labels),
         "folds.hash": material.folds.hash,
         "search.metric": study.search.metric,
         SEED: study.search.seed,
@@ -87,7 +103,7 @@ def check_identity(
             wider = {key: now[key] for key in (LARGEST, REACH, PATCHES)}
             known[LARGEST] = now[LARGEST]
         now |= {PATCHES: earlier.hash, REACH: known[REACH]}
-    changed = [key for key in now if _differs(known, now, key)]
+    changed = [key for key in now if key != SEARCHED and _differs(known, now, key)]
     settings = [key for key in changed if key not in CONTENT]
     named = [key for key in settings if not key.startswith(DEFAULT)]  # settings of a section may explain them
     problems = Problems()
@@ -95,6 +111,15 @@ def check_identity(
         problems.add(f"study {study.name!r}: {key}", f"{_law(key, known.get(key), now[key])}. {advice}")
     problems.raise_any()
     return {**now, **before, **wider}
+
+
+def searched_label(identity: Mapping[str, Any]) -> str | None:
+    """The hash of the label that a study searches for; of a study older than the record of it, of all it has.
+
+    The same for a study of one label, and for one of several labels of which it is the first.
+    """
+    found: str | None = identity.get(SEARCHED, identity.get(LABELS))
+    return found
 
 
 def own_before(before: Mapping[str, Any]) -> Catalogue:
@@ -109,18 +134,27 @@ def own_before(before: Mapping[str, Any]) -> Catalogue:
     )
 
 
+def _searched(labels: Labels) -> str:
+    """One hash over score and label of the first label; of a single one it is `Material.labels_hash`."""
+    return hashlib.sha256(labels.score.tobytes() + labels.label.tobytes()).hexdigest()
+
+
 def _law(key: str, before: Any, now: Any) -> str:
     if key in CONTENT:
         return (
             f"must stay as at the study's start ({CONTENT[key]}, sha256 {str(before)[:12]}), "
             f"but differs (sha256 {str(now)[:12]})"
         )
+    if key == CUT:
+        earlier = "that of an earlier version" if before is None else before
+        return f"the way patches are cut must stay {earlier}, but this version has {now}"
     if key == LARGEST and now < before:
         return f"must stay at least {before}, as earlier trials could ask for it, but got {now}"
     if key == LARGEST:
         return (
             f"must stay {before} unless no voxel of earlier trials changes with it (where patches are "
-            f"resampled, by input.spacing_mm, last bits depend on how much is cut out), but got {now}"
+            "resampled, by spacing_mm, slice_mm or resample_to, last bits depend on how much is cut out), "
+            f"but got {now}"
         )
     return f"must stay {before!r} as it was at the study's start, but got {now!r}"
 
@@ -136,6 +170,7 @@ def _younger_than(before: Mapping[str, Any]) -> dict[str, Any]:
     defaults = {
         **_flat("training", TrainingSection().model_dump(mode="json")),
         **_flat("input", InputSection().model_dump(mode="json")),
+        **_flat("label", LabelSection().model_dump(mode="json")),
     }
     section = SearchSection()
     defaults |= {RULE: section.selection, TOP: section.top}

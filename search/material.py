@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from data_prep.arrays import IntArray
+from data_prep.arrays import BoolArray, IntArray
 from data_prep.augment_spec import margin, nothing_done
 from data_prep.cache import load_patches
 from data_prep.cohort import Cohort, read_cohort
 from data_prep.folds import FoldTable, make_folds, read_folds, write_folds
 from data_prep.inputs import complete_rows
+from data_prep.intensity import methods_of
 from data_prep.labels import Labels, label_biopsies
 from data_prep.patches import PatchRequest, PatchSet
 from data_prep.problems import InputError, Problems, nearest
+from data_prep.repeats import second_scans
 from data_prep.spacing import in_plane_spacing
 from search.home import Home, StudyFolder
 from search.specs import offered_augments, widest_augment
@@ -43,6 +45,8 @@ class Material:
         folds: The frozen fold table.
         missing: What becomes of sequences that a participant lacks.
         excluded: How many biopsies were left out, by reason.
+        second: Patches of the second scans, row by row those of `patches`, nothing present where a biopsy has
+            none; None unless training uses them.
     """
 
     cohort: str
@@ -52,6 +56,7 @@ class Material:
     folds: FoldTable
     missing: str
     excluded: Mapping[str, int]
+    second: PatchSet | None = None
 
     @property
     def participant(self) -> IntArray:
@@ -63,12 +68,26 @@ class Material:
     @property
     def labels_hash(self) -> str:
         """One hash over scores and labels."""
-        return hashlib.sha256(self.labels.score.tobytes() + self.labels.label.tobytes()).hexdigest()
+        labels = self.labels
+        more = labels.tpm.tobytes() if len(labels.definition.heads) > 1 else b""
+        return hashlib.sha256(labels.score.tobytes() + labels.label.tobytes() + more).hexdigest()
+
+    @property
+    def complete(self) -> BoolArray:
+        """Which biopsies have every sequence, shape (biopsies,)."""
+        complete = np.zeros(len(self.patches), dtype=bool)
+        complete[complete_rows(self.patches)] = True
+        return complete
+
+    def learnable(self, rows: IntArray) -> IntArray:
+        """Those of the rows that models may learn from: with `missing = "drop"` the complete ones."""
+        return rows[self.complete[rows]] if self.missing == "drop" else rows
 
     @property
     def hash(self) -> str:
         """One hash over patches, labels and folds."""
-        parts = (self.patches.hash, self.folds.hash, self.labels_hash)
+        second = () if self.second is None else (self.second.hash,)
+        parts = (self.patches.hash, self.folds.hash, self.labels_hash, *second)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -93,12 +112,17 @@ def prepare(study: Study, home: Home, frozen: bool, progress: Progress | None = 
     problems.raise_any()
     if labels is None or patches is None:
         raise InputError("cohort: labels and patches are needed")
-    rows, excluded = _kept(patches, labels, study.input.missing)
-    patches, labels = patches.take(rows), _labels_of(labels, [patches.biopsy_id[row] for row in rows])
+    rows, excluded = _kept(patches, labels)
+    patches = patches.take(rows)
+    place = {biopsy: row for row, biopsy in enumerate(labels.biopsy_id)}
+    labels = labels.take([place[biopsy] for biopsy in patches.biopsy_id])
+    second = _second(study, cohort, patches, home, progress)
     path = home.study(study.name).folds
     folds = _read_frozen(path, patches) if frozen and path.exists() else _make_folds(study, patches, labels)
-    _check_inner_split(study, folds)
-    return Material(cohort.name, cohort, patches, labels, folds, study.input.missing, excluded)
+    material = Material(cohort.name, cohort, patches, labels, folds, study.input.missing, excluded, second)
+    _check_training_rows(material)
+    _check_inner_split(study, material)
+    return material
 
 
 def _collect(problems: Problems, step: Callable[[], T]) -> T | None:
@@ -126,15 +150,25 @@ def _request(study: Study, cohort: Cohort, problems: Problems) -> PatchRequest:
     for name in set(wanted) - set(cohort.sequences):
         problems.add("input.sequences", f"unknown sequence {name!r}; {nearest(name, cohort.sequences)}")
     known = tuple(name for name in wanted if name in cohort.sequences) or cohort.sequences
-    spacing = None if options.spacing_mm == "native" else float(options.spacing_mm)
+    if options.resample_to is not None and options.resample_to not in cohort.sequences:
+        hint = nearest(options.resample_to, cohort.sequences)
+        problems.add("input.resample_to", f"unknown sequence {options.resample_to!r}; {hint}")
+    methods = _collect(problems, lambda: methods_of(options.normalisation, known, cohort.file.quantitative))
+    spacing, distance = (_millimetres(value) for value in (options.spacing_mm, options.slice_mm))
     radius = study.parameters.largest_radius
     return PatchRequest(
         known,
         radius=radius + _margin(study, cohort, known, spacing, problems),
         slices=options.slices,
         spacing_mm=spacing,
-        normalisation=options.normalisation,  # type: ignore[arg-type]
+        slice_mm=distance,
+        resample_to=options.resample_to if options.resample_to in cohort.sequences else None,
+        normalisation=methods or "zscore",
     )
+
+
+def _millimetres(value: str | float) -> float | None:
+    return None if value == "native" else float(value)
 
 
 def _margin(
@@ -148,7 +182,9 @@ def _margin(
     offered = _collect(problems, lambda: offered_augments(study)) or []
     if widest is None or all(spec.is_none for spec in offered):
         return 0
-    voxel_mm = _collect(problems, lambda: in_plane_spacing(cohort, sequences, spacing))
+    voxel_mm = _collect(
+        problems, lambda: in_plane_spacing(cohort, sequences, spacing, study.input.resample_to)
+    )
     if voxel_mm is None:
         return 0
     lines = (line for spec in offered for line in nothing_done(spec, radius, voxel_mm, len(sequences)))
@@ -160,41 +196,72 @@ def _margin(
 
 
 def _labels(study: Study, cohort: Cohort) -> Labels:
-    if cohort.expression is None:
+    definition = study.label.definition
+    if cohort.expression is None and definition.column is None:
         raise InputError(
             "cohort.toml: expression: a study needs an expression table, but the cohort has none"
         )
-    return label_biopsies(cohort, study.label.definition)
+    return label_biopsies(cohort, definition)
 
 
-def _kept(patches: PatchSet, labels: Labels, missing: str) -> tuple[IntArray, dict[str, int]]:
-    """The rows of `patches` that are trained and scored on, and how many others there are, by reason."""
+def _kept(patches: PatchSet, labels: Labels) -> tuple[IntArray, dict[str, int]]:
+    """The rows of `patches` that are scored, and how many others there are, by reason.
+
+    They do not hang on how absent sequences are dealt with, so that all ways of it are scored on the same.
+    """
     labelled = set(labels.biopsy_id)
     has_label = np.array([biopsy in labelled for biopsy in patches.biopsy_id])
-    complete = np.zeros(len(has_label), dtype=bool)
-    complete[complete_rows(patches)] = True
-    usable = complete if missing == "drop" else np.ones_like(complete)
-    rows = np.flatnonzero(has_label & usable)
+    rows = np.flatnonzero(has_label)
     if not len(rows):
         raise InputError("cohort: at least one biopsy with expression and images is needed, but none is left")
-    excluded = {
-        "no_expression": int((~has_label).sum()),
-        "missing_sequence": int((has_label & ~usable).sum()),
-    }
-    return rows, excluded
+    reason = "no_expression" if labels.definition.column is None else "no_score"
+    return rows, {reason: int((~has_label).sum())}
 
 
-def _labels_of(labels: Labels, biopsies: Sequence[str]) -> Labels:
-    """The labels of some biopsies in their order; the threshold stays the whole cohort's."""
-    place = {biopsy: row for row, biopsy in enumerate(labels.biopsy_id)}
-    rows = np.array([place[biopsy] for biopsy in biopsies], dtype=np.int64)
-    return replace(
-        labels,
-        biopsy_id=tuple(biopsies),
-        tpm=labels.tpm[rows],
-        score=labels.score[rows],
-        label=labels.label[rows],
-    )
+def _second(
+    study: Study, cohort: Cohort, patches: PatchSet, home: Home, progress: Progress | None
+) -> PatchSet | None:
+    """Patches of the second scans, where training shows them."""
+    if study.input.repeats != "augment":
+        return None
+    again = second_scans(cohort)
+    if again is None:
+        raise InputError(
+            "input.repeats: 'augment' needs second scans, but cohort.toml has no [repeats], or nobody has any"
+        )
+    found = load_patches(again, patches.request, home.cache, progress)
+    return found.aligned(patches.biopsy_id, patches.participant_id)
+
+
+def _check_training_rows(material: Material) -> None:
+    """Every training fold must hold both values of every label, and keep them where biopsies are dropped."""
+    problems = Problems()
+    for split in material.folds.splits():
+        where = f"fold {split.fold} of repeat {split.repeat}"
+        _check_heads(material.labels, split.train, where, problems)
+        rows = material.learnable(split.train)
+        if material.missing == "drop" and len(set(material.labels.label[rows])) < 2:
+            problems.add(
+                "input.missing",
+                f"'drop' must leave biopsies of both labels to train on, but {where} keeps {len(rows)} of "
+                f"{len(split.train)}. Use 'mask', 'zero' or 'mean'",
+            )
+    problems.raise_any()
+
+
+def _check_heads(labels: Labels, train: IntArray, where: str, problems: Problems) -> None:
+    """Note each further label that a training fold knows too little of."""
+    if len(labels.definition.heads) == 1:
+        return
+    for gene, name in enumerate(labels.definition.heads):
+        known = train[~np.isnan(labels.tpm[train, gene])]
+        found = {int(label) for label in labels.heads(known)[gene].label[known]} if len(known) else set()
+        if len(found) < 2:
+            problems.add(
+                "label.genes",
+                f"{name} must be measured in training biopsies on both sides of its cut, but {where} has it "
+                f"in {len(known)} of {len(train)}",
+            )
 
 
 def _read_frozen(path: Path, patches: PatchSet) -> FoldTable:
@@ -214,11 +281,13 @@ def _make_folds(study: Study, patches: PatchSet, labels: Labels) -> FoldTable:
     )
 
 
-def _check_inner_split(study: Study, folds: FoldTable) -> None:
+def _check_inner_split(study: Study, material: Material) -> None:
     """Early stopping holds participants of the training fold out once more, so it needs two."""
     if study.training.early_stopping == "none":
         return
-    least = min(len({folds.participant_id[row] for row in split.train}) for split in folds.splits())
+    folds = material.folds
+    training = (material.learnable(split.train) for split in folds.splits())
+    least = min(len({folds.participant_id[row] for row in rows}) for rows in training)
     if least < 2:
         raise InputError(
             "training.early_stopping: 'inner' needs at least 2 participants in every training fold, but got "

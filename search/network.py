@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.arrays import FloatArray
-from data_prep.augmentation import augmenter
-from data_prep.inputs import input_channels, model_input
+from data_prep.arrays import DoubleArray, FloatArray
+from data_prep.fold_input import FoldInput, fit_input
+from data_prep.repeats import alternate
 from models.runtime import device_name
-from models.training import Samples, Trainer
+from models.training import Fitted, Samples, Trainer
 from search.fold import Scored, Task
 from search.specs import augment_spec, model_spec, optimizer_spec, training_spec
 
 Send = Callable[[dict[str, Any]], None]
+Augment = Callable[[np.random.Generator], FloatArray]
 
 
 def train_network(task: Task, trainer: Trainer, send: Send) -> Scored:
@@ -27,34 +28,57 @@ def train_network(task: Task, trainer: Trainer, send: Send) -> Scored:
         send: Receives a message after each epoch.
     """
     settings, material = task.config.settings, task.material
-    images = model_input(material.patches, int(settings["patch_radius"]), material.missing)
-    channels = input_channels(material.patches, material.missing)
-    labels = task.labels.astype(np.float32)
+    view = fit_input(material.patches, task.train, int(settings["patch_radius"]), material.missing)
+    images, learned = view.images(material.patches), _learned(task)
     fitted = trainer.fit(
         model_spec(task.study, settings, images.shape[1:]),
         optimizer_spec(settings),
         training_spec(task.study.training, settings, task.seed, task.stop is not None),
-        Samples(images[task.fit], labels[task.fit]),
-        None if task.stop is None else Samples(images[task.stop], labels[task.stop]),
-        augment=_augmentation(task),
+        Samples(images[task.fit], learned[task.fit]),
+        None if task.stop is None else Samples(images[task.stop], learned[task.stop]),
+        augment=_augmentation(task, view),
         on_epoch=lambda epoch: send({"kind": "epoch", "split": task.split.index, **epoch}),
     )
+    return _scored(task, view, fitted, images)
+
+
+def _scored(task: Task, view: FoldInput, fitted: Fitted, images: FloatArray) -> Scored:
+    """What the network says of every row that is asked for."""
+    targets = task.targets
+    held_out = _outputs(fitted, task.held_out(images, view.channels))
+    stop = None if task.stop is None else _outputs(fitted, images[task.stop])
+    calibrated = targets.calibrated(stop, task.stop)
+    scenes = {s.name: _outputs(fitted, view.images(s.patches)[s.rows]) for s in task.scenes}
     return Scored(
-        held_out=fitted.predict(task.held_out(images, channels)),
-        stop=None if task.stop is None else fitted.predict(images[task.stop]),
+        held_out=targets.probability(held_out, calibrated),
+        stop=None if stop is None else targets.probability(stop, calibrated),
         parameters=fitted.parameters,
         trainable_parameters=fitted.trainable_parameters,
         dead_parameters=fitted.dead_parameters,
         device=device_name(),
         curves=fitted.history,
         best_epoch=fitted.best_epoch,
+        values=targets.values(held_out)[:, 0] if targets.is_regression else None,
+        scenes={name: targets.probability(said, calibrated)[:, 0] for name, said in scenes.items()},
     )
 
 
-def _augmentation(task: Task) -> Callable[[np.random.Generator], FloatArray] | None:
-    """Fresh augmented copies of the fitted biopsies for each epoch, or None."""
+def _learned(task: Task) -> FloatArray:
+    """What is fitted, shape (biopsies,), or (biopsies, K) where there are several labels."""
+    learned = task.targets.learned
+    return learned[:, 0] if learned.shape[1] == 1 else learned
+
+
+def _outputs(fitted: Fitted, images: FloatArray) -> DoubleArray:
+    """What the network says of each of K labels, shape (m, K)."""
+    return fitted.predict(images).reshape(len(images), -1)
+
+
+def _augmentation(task: Task, view: FoldInput) -> Augment | None:
+    """Fresh copies of the fitted biopsies for each epoch: varied, or by either of their scans; or None."""
     spec, material = augment_spec(task.study, task.config.settings), task.material
-    if spec.is_none:
-        return None
-    radius = int(task.config.settings["patch_radius"])
-    return augmenter(spec, material.patches, task.fit, radius, material.missing)
+    second = material.second
+    if second is None:
+        return None if spec.is_none else view.augmenter(spec, material.patches, task.fit)
+    scans = [view.augmenter(spec, patches, task.fit) for patches in (material.patches, second)]
+    return alternate(scans[0], scans[1], np.asarray(second.present[task.fit].any(axis=1)))

@@ -13,6 +13,7 @@ from data_prep.files import whole_file
 from data_prep.problems import Problems
 from search.booking import exclusive
 from search.catalogue import Catalogue
+from search.cohort_record import cohort_record
 from search.hindsight import SlotStudy
 from search.home import Home
 from search.identity import check_identity, identity_of, own_before
@@ -124,17 +125,7 @@ def _enqueue(opened: optuna.Study, study: Study) -> None:
 
 def _describe(opened: optuna.Study, study: Study, material: Material) -> None:
     """Book what `radsearch show` says of cohort and folds."""
-    opened.set_user_attr(
-        "cohort",
-        {
-            "name": material.cohort,
-            "participants": len(set(material.patches.participant_id)),
-            "biopsies": len(material.patches.biopsy_id),
-            "positive": int(material.labels.label.sum()),
-            "threshold": material.labels.threshold,
-            "excluded": dict(material.excluded),
-        },
-    )
+    opened.set_user_attr("cohort", cohort_record(material))
     opened.set_user_attr(
         "folds",
         {"n": material.folds.n_folds, "repeats": study.validation.repeats, "hash": material.folds.hash},

@@ -8,6 +8,7 @@ import sys
 from search.flags import Commands, add_home, add_set, add_storage, add_tracking
 from search.judging_parser import add_judging
 from search.phantom_parser import add_phantom
+from search.retest_parser import add_retest
 
 PROGRAM = "radsearch"
 
@@ -42,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_ui(commands)
     _add_doctor(commands)
     _add_replay(commands)
+    add_retest(commands)
     add_judging(commands)
     return parser
 
@@ -78,6 +80,18 @@ def _add_patches(commands: Commands) -> None:
     )
     parser.add_argument(
         "--spacing", type=float, metavar="MM", help="resample to this spacing (default: native)"
+    )
+    parser.add_argument(
+        "--slice-distance", type=float, metavar="MM", help="between slices (default: --spacing, or native)"
+    )
+    parser.add_argument(
+        "--resample-to", metavar="SEQUENCE", help="its grid for all, where a participant's grids differ"
+    )
+    parser.add_argument(
+        "--normalisation",
+        default="auto",
+        metavar="METHOD",
+        help="auto, zscore, robust, white-matter, nyul or none (default: auto)",
     )
     parser.add_argument("--gene", default="CD3D", help="gene of `label` and `tpm` (default: CD3D)")
     add_home(parser)

@@ -10,6 +10,7 @@ import optuna
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.trial import FrozenTrial
 
+from search.beside import summary_beside
 from search.booking import booked_settings, finished_folds, key_of
 from search.dashboard import attach_pictures, save_trial_note, trial_note
 from search.endings import Ending
@@ -103,7 +104,7 @@ class RunPublisher:
         error = "" if ending.cause == "interrupted" else message
         self._tracker.set_tags(run, {"ending": ending.cause, "error": error})
         if folds and not ending.retry:
-            self._tracker.log_metrics(run, trial_summary(folds))
+            self._tracker.log_metrics(run, trial_summary(folds, self._facts.complete))
             self._tracker.log_text(run, predictions_table(folds, self._names), "out_of_fold.tsv")
         self._tracker.end_run(run, ending.run_status)
 
@@ -119,6 +120,7 @@ class RunPublisher:
             "positive": facts.positive,
             "label_threshold": facts.threshold,
             "patches": facts.patches,
+            "label": "+".join(study.label.definition.heads),
             "genes": ",".join(study.label.genes),
             "rule": study.label.rule,
             "folds": study.validation.folds,
@@ -202,16 +204,32 @@ def param_name(name: str) -> str:
     return re.sub(r"[^\w./ :-]", "_", name)
 
 
-def trial_summary(folds: Sequence[FoldResult]) -> dict[str, float]:
-    """The metrics by which trials are compared, and their cost."""
+def trial_summary(folds: Sequence[FoldResult], complete: Sequence[int] | None = None) -> dict[str, float]:
+    """The metrics by which trials are compared, those beside them, and their cost.
+
+    Args:
+        folds: What the trial said.
+        complete: The rows of the biopsies that have every sequence; None where all have.
+    """
     return {
         **finite(pooled_metrics([fold.scores for fold in folds])),
+        **_named(summary_beside(folds, complete)),
         "folds_done": float(len(folds)),
         "seconds": sum(fold.seconds for fold in folds),
         "parameters": float(folds[0].parameters),
         "trainable_parameters": float(folds[0].trainable_parameters),
         "dead_parameters": float(folds[0].dead_parameters),
     }
+
+
+def _named(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Metrics under names that MLflow takes; of two that become the same, the later one gets a number."""
+    found: dict[str, float] = {}
+    for name, value in metrics.items():
+        plain = param_name(name)
+        again = sum(other == plain or other.startswith(f"{plain} (") for other in found)
+        found[f"{plain} {again + 1}" if again else plain] = value
+    return found
 
 
 def ending_lines(ending: Ending, message: str, folds: Sequence[FoldResult]) -> list[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from search.domains import Value
 from search.metrics import Scores
+
+_OPTIONAL = ("heads", "values", "scenes")  # that few results have
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,10 @@ class FoldResult:
         device: Where it ran.
         memory_mb: Peak resident memory of the child so far.
         dead_parameters: Trainable ones that no patch of this radius reaches: no gradient ever moves them.
+        heads: Of each further label: "labels" (-1 where unknown), "probabilities", "threshold" and
+            "label_threshold" as above.
+        values: Of a regression: what it says of each held-out biopsy's score, a gene's as log2(TPM + 1).
+        scenes: Of other patches of the participants held out, by name: "rows" in them, "probabilities".
     """
 
     split: int
@@ -73,6 +79,9 @@ class FoldResult:
     device: str
     memory_mb: float
     dead_parameters: int = 0
+    heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    values: tuple[float, ...] = ()
+    scenes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def scores(self) -> Scores:
@@ -86,12 +95,13 @@ class FoldResult:
 
     def to_json(self) -> str:
         """One line of JSON; numbers survive exactly."""
-        return json.dumps(asdict(self), allow_nan=False)
+        table = asdict(self)
+        return json.dumps({k: v for k, v in table.items() if v or k not in _OPTIONAL}, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str | Mapping[str, Any]) -> FoldResult:
         """The result that `to_json` wrote."""
         fields = dict(json.loads(text) if isinstance(text, str) else text)
-        for name in ("rows", "participants", "labels", "probabilities"):
-            fields[name] = tuple(fields[name])
+        for name in ("rows", "participants", "labels", "probabilities", "values"):
+            fields[name] = tuple(fields.get(name, ()))
         return cls(**fields)

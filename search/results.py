@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from search.beside import complete_cases, further_labels
 from search.booking import finished_folds, is_orphan, is_superseded, key_of, settings_of
 from search.home import Home
 from search.judgement import UNJUDGED, judgement
@@ -32,13 +34,13 @@ def study_record(
     attrs = study.user_attrs
     run_ids = RunIds(home.study(study.study_name).spool, tracking or home.tracking_uri, study.study_name)
     trials = study.get_trials(deepcopy=False)
-    best = _best(study, trials)
+    best, complete = _best(study, trials), (attrs.get("cohort") or {}).get("complete")
     return {
         "study": study.study_name,
         "home": str(home.root),
         "cohort": attrs.get("cohort"),
         "folds": attrs.get("folds"),
-        "trials": [_trial_record(trial, run_ids) for trial in trials if not is_superseded(trial)],
+        "trials": [_trial_record(trial, run_ids, complete) for trial in trials if not is_superseded(trial)],
         "best_trial": best.number if best else None,
         "space_changes": attrs.get("space_changes", []),
         "selected": selected,
@@ -52,7 +54,7 @@ def _best(study: optuna.Study, trials: list[FrozenTrial]) -> FrozenTrial | None:
     return max(complete, key=lambda trial: sign * float(trial.value or 0.0), default=None)
 
 
-def _trial_record(trial: FrozenTrial, run_ids: RunIds) -> dict[str, Any]:
+def _trial_record(trial: FrozenTrial, run_ids: RunIds, complete: Sequence[int] | None) -> dict[str, Any]:
     folds = list(finished_folds(trial).values())
     return {
         "number": trial.number,
@@ -61,6 +63,8 @@ def _trial_record(trial: FrozenTrial, run_ids: RunIds) -> dict[str, Any]:
         "value": trial.value if trial.state == TrialState.COMPLETE else None,
         "metrics": pooled_metrics([fold.scores for fold in folds]),
         "fold_metrics": [fold_metrics(fold.scores) for fold in folds],
+        "complete_cases": complete_cases(folds, complete),
+        "further_labels": further_labels(folds),
         "folds_done": len(folds),
         "seconds": sum(fold.seconds for fold in folds),
         "parameters": _of_first(folds, "parameters"),

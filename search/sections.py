@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from data_prep.labels import LabelDefinition
+from data_prep.inputs import MISSING
+from data_prep.intensity import METHODS
+from data_prep.label_rules import COMBINATIONS, LabelDefinition
+from data_prep.patch_set import MOST_SLICES, SLICE_MM, SPACING_MM
 from data_prep.problems import nearest
 from models.spec import PRECISIONS, ComputeSpec
 from search.catalogue import Own
@@ -27,6 +30,9 @@ AUGMENTATIONS: dict[str, dict[str, Value]] = {
 
 # How the result of a search is chosen among its trials, the default first (search.statistics.selection).
 SELECTIONS = ("rank-average", "one-se", "argmax")
+
+
+AUTO = "auto"  # the normalisation that suits each sequence by what it measures
 
 
 class Section(BaseModel):
@@ -81,27 +87,51 @@ def _sequences(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
     raise ValueError(f'must be "all" or a list of different sequences, but got {value!r}')
 
 
-def _spacing(value: str | float) -> str | float:
-    if value == "native" or (not isinstance(value, str) and 0 < value < float("inf")):
-        return value
-    raise ValueError(f'must be "native" or millimetres above 0, but got {value!r}')
+def _methods(value: str | dict[str, str]) -> str | dict[str, str]:
+    named = list(value.values()) if isinstance(value, Mapping) else [value]
+    if not named:
+        raise ValueError("a table needs a sequence at least, but got {}")
+    for method in named:
+        if method not in (AUTO, *METHODS):
+            raise ValueError(f"unknown name {method!r}; {nearest(method, (AUTO, *METHODS))}")
+    return value
+
+
+def _millimetres(limits: tuple[float, float]) -> AfterValidator:
+    def check(value: str | float) -> str | float:
+        low, high = limits
+        if value == "native" or (not isinstance(value, str) and low <= value <= high):
+            return value
+        raise ValueError(f'{low:g} to {high:g} mm are possible, or "native", but got {value!r}')
+
+    return AfterValidator(check)
 
 
 Params = Annotated[dict[str, bool | int | float | str], BeforeValidator(_flat)]
-Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1), AfterValidator(_distinct)]
 
 
 class LabelSection(Section):
     """What is predicted."""
 
-    genes: Names = ("CD3D",)
+    genes: Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_distinct)] = ("CD3D",)
+    column: Annotated[str, Field(min_length=1)] | None = None
+    combine: Annotated[str, _one_of(*COMBINATIONS)] = COMBINATIONS[0]
     rule: str = "above-median"
     threshold_from: Annotated[str, _one_of("cohort", "training")] = "cohort"
 
     @property
     def definition(self) -> LabelDefinition:
         """The rule as `data_prep` knows it."""
-        return LabelDefinition(self.genes, self.rule, self.threshold_from)  # type: ignore[arg-type]
+        source: Literal["cohort", "training"] = "training" if self.threshold_from == "training" else "cohort"
+        return LabelDefinition(self.genes, self.rule, source, self.column, self.combine)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _column_for_genes(cls, table: Any) -> Any:
+        """A column stands in place of the default gene."""
+        if isinstance(table, Mapping) and table.get("column") is not None and "genes" not in table:
+            return {**table, "genes": ()}
+        return table
 
 
 class InputSection(Section):
@@ -110,10 +140,13 @@ class InputSection(Section):
     sequences: Annotated[
         str | Annotated[tuple[str, ...], Field(strict=False)], AfterValidator(_sequences)
     ] = "all"
-    slices: Annotated[int, Field(ge=1), AfterValidator(_odd)] = 1
-    spacing_mm: Annotated[str | float, AfterValidator(_spacing)] = "native"
-    normalisation: Annotated[str, _one_of("zscore", "none")] = "zscore"
-    missing: Annotated[str, _one_of("drop", "zero", "mask")] = "mask"
+    slices: Annotated[int, Field(ge=1, le=MOST_SLICES), AfterValidator(_odd)] = 1
+    slice_mm: Annotated[str | float, _millimetres(SLICE_MM)] = "native"
+    spacing_mm: Annotated[str | float, _millimetres(SPACING_MM)] = "native"
+    resample_to: Annotated[str, Field(min_length=1)] | None = None
+    normalisation: Annotated[str | dict[str, str], AfterValidator(_methods)] = AUTO
+    missing: Annotated[str, _one_of(*MISSING)] = "mask"
+    repeats: Annotated[str, _one_of("ignore", "augment")] = "ignore"
     augmentation: Annotated[
         tuple[Annotated[str, _one_of(*AUGMENTATIONS)], ...],
         Field(strict=False),
@@ -121,6 +154,12 @@ class InputSection(Section):
         AfterValidator(_one_rotation),
     ] = ("flip", "rotate", "jitter")
     registration_sd_mm: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.5
+
+    @model_validator(mode="after")
+    def _slices_apart(self) -> Self:
+        if self.slice_mm != "native" and self.slices == 1:
+            raise ValueError("`slice_mm` is the distance of several slices, but slices = 1")
+        return self
 
     @property
     def augmented(self) -> dict[str, Value]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from data_prep.augment_spec import AugmentSpec
 from models.registry import BASELINES
-from models.spec import BaselineSpec, CustomSpec, ModelSpec, OptimizerSpec, TrainingSpec, TransferSpec
+from models.spec import TASKS, BaselineSpec, CustomSpec, ModelSpec, OptimizerSpec, TrainingSpec, TransferSpec
 from search.domains import Domain, Range, Value
 from search.sections import TrainingSection
 from search.study_file import Study
@@ -23,8 +23,10 @@ def model_spec(study: Study, settings: Settings, input_shape: tuple[int, int, in
     """The network of a trial, for patches (height, width, channels)."""
     name = str(settings["architecture"])
     custom = custom_spec(study, settings)
+    definition = study.label.definition
+    outputs, task = len(definition.heads), TASKS[definition.is_regression]
     if custom is not None:
-        return ModelSpec(name, input_shape, custom=custom)
+        return ModelSpec(name, input_shape, custom=custom, outputs=outputs, task=task)
     stem = str(settings.get("stem", "paper"))
     return ModelSpec(
         name,
@@ -34,6 +36,8 @@ def model_spec(study: Study, settings: Settings, input_shape: tuple[int, int, in
         stem=stem,
         resize_to=int(settings["resize_to"]) if stem == "resize" else None,
         transfer=_transfer(settings),
+        outputs=outputs,
+        task=task,
     )
 
 
@@ -83,10 +87,10 @@ def training_spec(section: TrainingSection, settings: Settings, seed: int, stops
     )
 
 
-def baseline_spec(settings: Settings) -> BaselineSpec:
-    """The shallow model of a trial."""
+def baseline_spec(settings: Settings, regression: bool = False) -> BaselineSpec:
+    """The shallow model of a trial, of a label or of the score behind it."""
     model = BASELINES[str(settings["architecture"])].model
-    spec = BaselineSpec(model)
+    spec = BaselineSpec(model, task=TASKS[regression])
     used = {name: type(getattr(spec, name))(settings[name]) for name in vars(spec) if name in settings}
     return BaselineSpec(**vars(spec) | used)
 

@@ -123,7 +123,8 @@ def read_study(path: Path, overrides: Sequence[str] = (), cohort: Path | None = 
         catalogue, defaults = (study.catalogue, study.defaults) if study else (None, None)
         read = read_space(space, path.name, problems, catalogue, defaults)
         _check_enqueued(study, read, path.name, problems)
-        _check_texture(study, read, path.name, problems)
+        if study is not None:
+            _check_use(study, read, path.name, problems)
     problems.raise_any()
     if study is None:
         raise InputError(f"{path.name}: not a study")
@@ -251,8 +252,23 @@ def _check_enqueued(study: Study | None, space: Space, where: str, problems: Pro
         check_params(space, params, f"{where}: search.enqueue[{index}]", problems)
 
 
-def _check_texture(study: Study | None, space: Space, where: str, problems: Problems) -> None:
-    """Grey levels of textures are standard deviations of the image."""
-    textured = [name for name in space.architectures if "texture" in space.catalogue.traits(name)]
-    if study is not None and textured and study.input.normalisation == "none":
-        problems.add(f"{where}: input.normalisation", f"{', '.join(textured)} needs 'zscore', but got 'none'")
+def _check_use(study: Study, space: Space, where: str, problems: Problems) -> None:
+    """Settings that would do nothing with this label and these architectures."""
+    networks = any("network" in space.catalogue.traits(name) for name in space.architectures)
+    if study.input.repeats == "augment" and not networks:
+        problems.add(f"{where}: input.repeats", "'augment' is for networks, but the space offers none")
+    smoothing = space.domain("label_smoothing")
+    most = max(smoothing.options) if isinstance(smoothing, Choice) else smoothing.high
+    if _learns_values(study) and most != 0:
+        problems.add(
+            f"{where}: space.label_smoothing",
+            f"only labels can be smoothed, but rule '{study.label.rule}' learns values",
+        )
+
+
+def _learns_values(study: Study) -> bool:
+    """Whether the label is a legal one that is learned by regression."""
+    try:
+        return study.label.definition.is_regression
+    except InputError:
+        return False

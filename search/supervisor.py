@@ -21,6 +21,7 @@ from search.bank import freeze_bank
 from search.booking import counts, reap
 from search.child_process import Child
 from search.claims import Claims
+from search.cohort_record import notes_on
 from search.composing import check_networks, setup_of
 from search.crew import Crew, Stop
 from search.dashboard import artifact_store
@@ -100,7 +101,8 @@ def run_study(study: Study, home: Home, options: RunOptions, listener: Listener)
     freeze_folds(material, home.study(study.name))
     freeze_bank(material, study, home.study(study.name))
     mend_after_a_crash(opened, home, options.storage, options.tracking, listener)
-    _tell_excluded(material, listener)
+    for line in notes_on(material):
+        listener.note(line)
     stop = Stop()
     with _signals(stop), _tracking(opened, study, material, home, options) as (tracker, publisher):
         run = _Run(study, material, storage, home, options, listener, publisher, stop)
@@ -117,13 +119,6 @@ def run_study(study: Study, home: Home, options: RunOptions, listener: Listener)
     if len(failures) == slots:
         raise StudyStoppedError(f"every slot has stopped; the last reason: {failures[-1]}")
     return Outcome(opened, stop.signalled, timed_out, left)
-
-
-def _tell_excluded(material: Material, listener: Listener) -> None:
-    reasons = {"no_expression": "have no expression", "missing_sequence": "lack a sequence"}
-    for reason, count in material.excluded.items():
-        if count:
-            listener.note(f"{count} biopsies {reasons[reason]} and are left out")
 
 
 def _check(study: Study, home: Home, options: RunOptions) -> None:

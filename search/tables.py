@@ -10,6 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from data_prep.label_summary import LabelSummary
+
 Record = Mapping[str, Any]
 
 STATES = {
@@ -126,13 +128,15 @@ def untrained(record: Record) -> Text | None:
 
 
 def describe(record: Record) -> Text:
-    """Cohort and folds in two lines."""
+    """Cohort, labels and folds, a line each."""
     cohort, folds = record["cohort"], record["folds"]
     excluded = sum(cohort["excluded"].values())
     left_out = f", {excluded} left out" if excluded else ""
+    labels = "".join(f"label {LabelSummary(**told).line}\n" for told in cohort.get("labels", ()))
     return Text(
         f"cohort {cohort['name']}: {cohort['biopsies']} biopsies of {cohort['participants']} participants, "
         f"{cohort['positive']} positive (above {cohort['threshold']:.4g}){left_out}\n"
+        f"{labels}"
         f"folds: {folds['n']} x {folds['repeats']}, table {folds['hash'][:12]}"
     )
 

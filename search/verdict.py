@@ -30,7 +30,8 @@ def verdict(record: Record) -> Text:
     """The lines below the trials: what was selected, how good it is, and against what."""
     if not record["selected"]["trials"]:
         return Text("")
-    return Text("\n".join((_selected(record), *_estimate(record["honest"]), *_permutation(record["honest"]))))
+    honest = record["honest"]
+    return Text("\n".join((_selected(record), *_estimate(honest), *_beside(record), *_permutation(honest))))
 
 
 def _selected(record: Record) -> str:
@@ -59,6 +60,22 @@ def _estimate(honest: Record) -> Iterator[str]:
         f"{number(honest['naive'])}"
     )
     yield _tuned(honest) + lower
+
+
+def _beside(record: Record) -> Iterator[str]:
+    """The first of the selected trials on complete cases, and on the labels it learns beside."""
+    first = record["selected"]["trials"][0]
+    trial = next(trial for trial in record["trials"] if trial["number"] == first)
+    metric, cases = record["honest"]["metric"], trial["complete_cases"]
+    shown, whole = metric.replace("_", " "), number(trial["metrics"][metric])
+    if cases is not None:
+        yield (
+            f"trial {first} on the {cases['biopsies']} biopsies with every sequence: {shown} "
+            f"{number(cases['metrics'][metric])} (on all: {whole})"
+        )
+    if others := trial["further_labels"]:
+        told = ", ".join(f"{name} {number(metrics[metric])}" for name, metrics in others.items())
+        yield f"trial {first}, labels beside: {told} ({shown}; the one searched for: {whole})"
 
 
 def _level(honest: Record) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from search.material import Material
 from search.probes import trials_to_probe
 from search.records import FoldResult, TrialConfig
 from search.refits.fit import Fit
+from search.scenes import Scenes
 from search.specs import custom_spec, is_baseline, model_spec
 from search.study_file import Study
 
@@ -53,8 +55,9 @@ class Workshop:
         return self._run(Task.of(self._material, self._study, config, split), send)
 
     def fit(self, fit: Fit, send: Send) -> FoldResult:
-        """Run one fit that is no fold of a trial; errors as of `fold`."""
-        return self._run(Task.of_fit(self._material, self._study, fit), send)
+        """Run one fit that is no fold of a trial; errors as of `fold`, and those of its scenes."""
+        task = Task.of_fit(self._material, self._study, fit)
+        return self._run(replace(task, scenes=self._scenes.held_out(fit)) if fit.scenes else task, send)
 
     def _run(self, task: Task, send: Send) -> FoldResult:
         if is_baseline(task.config.settings):
@@ -107,7 +110,8 @@ class Workshop:
 
         custom = custom_spec(self._study, settings)
         if custom is not None and custom.kind == "function":
-            found = check_function(custom.source, dict(custom.params))
+            outputs = len(self._study.label.definition.heads)
+            found = check_function(custom.source, dict(custom.params), outputs)
             if found:
                 return [f"{custom.source}: {line}" for line in found]
         if custom is not None and custom.kind == "hypermodel":
@@ -130,6 +134,10 @@ class Workshop:
     def _shape(self, radius: int) -> tuple[int, int, int]:
         channels = input_channels(self._material.patches, self._material.missing)
         return 2 * radius + 1, 2 * radius + 1, len(channels)
+
+    @cached_property
+    def _scenes(self) -> Scenes:
+        return Scenes(self._material, self._study.parameters.largest_radius, self._cache)
 
     @cached_property
     def _trainer(self) -> Trainer:

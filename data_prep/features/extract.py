@@ -15,14 +15,14 @@ from data_prep.features.simple import missingness, roi_means
 from data_prep.features.table import FeatureTable, read_features, write_features
 from data_prep.features.texture import texture
 from data_prep.files import FULL
-from data_prep.patches import PatchSet
+from data_prep.patch_set import PatchSet
 from data_prep.problems import InputError, nearest
 
 # Raise it whenever the same patches would give other features.
 _FORMAT = 1
 
 _SETS: dict[str, Callable[[Cohort, PatchSet, int], FeatureTable]] = {
-    "location": lambda cohort, patches, _: location(cohort, patches.sequences),
+    "location": lambda cohort, patches, _: location(cohort, patches.sequences, patches.request.resample_to),
     "missingness": lambda _, patches, __: missingness(patches),
     "roi_means": lambda _, patches, radius: roi_means(patches, radius),
     "texture": lambda _, patches, radius: texture(patches, radius),

@@ -9,12 +9,12 @@ from data_prep.arrays import DoubleArray, FloatArray, IntArray
 
 LEVELS = 16
 
-# In standard deviations of the scan. In tumours contrast-enhanced T1 and T2 pass 3, hardly anything passes 4.
+# In units of the scan's spread. In tumours contrast-enhanced T1 and T2 pass 3, hardly anything passes 4.
 LOWEST, HIGHEST = -4.0, 4.0
 
 
 def grey_levels(normalised: FloatArray | DoubleArray) -> IntArray:
-    """Levels 0 to 15 of z-scored intensities, in bins of half a standard deviation; any shape.
+    """Levels 0 to 15 of intensities in units of a spread, in bins of half of one; any shape.
 
     Values beyond the outer edges get the outer levels.
 

@@ -15,12 +15,13 @@ from data_prep.survey import Visit, in_parallel, survey
 Box = tuple[IntArray, IntArray]
 
 
-def location(cohort: Cohort, sequences: tuple[str, ...]) -> FeatureTable:
+def location(cohort: Cohort, sequences: tuple[str, ...], resample_to: str | None = None) -> FeatureTable:
     """Position of each site in the box around the brain mask, or in the whole image where there is no mask.
 
     Args:
         cohort: The cohort.
         sequences: Of the study; their headers tell the grid.
+        resample_to: The sequence whose grid counts where a participant's grids differ.
 
     Returns:
         Columns "right", "anterior", "superior" in the order of the biopsies: 0 at the outermost voxel on the
@@ -30,7 +31,7 @@ def location(cohort: Cohort, sequences: tuple[str, ...]) -> FeatureTable:
         InputError: Every problem of the headers, the sites and the masks.
     """
     problems = Problems()
-    visits = survey(cohort, sequences, problems).visits
+    visits = survey(cohort, sequences, problems, resample_to).visits
     problems.raise_any()
     boxes = in_parallel(lambda visit: _box(cohort, visit), visits, None)
     values = np.full((len(cohort.biopsies), 3), np.nan)
@@ -48,7 +49,7 @@ def _box(cohort: Cohort, visit: Visit) -> Box | InputError:
     if visit.brain is None:
         return np.zeros(3, dtype=np.int64), np.array(visit.grid.canonical_shape, dtype=np.int64) - 1
     try:
-        return bounding_box(read_brain(visit.brain))
+        return bounding_box(read_brain(visit.brain).in_order_of(visit.grid))
     except InputError as error:
         return InputError(f"{cohort.label_of(visit.brain.path)}: {error}")
 

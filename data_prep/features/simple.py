@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from data_prep.features.table import FeatureTable
-from data_prep.patches import PatchSet
+from data_prep.patch_set import PatchSet
 
 
 def missingness(patches: PatchSet) -> FeatureTable:

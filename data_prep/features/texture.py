@@ -10,7 +10,8 @@ from data_prep.features.gabor import gabor
 from data_prep.features.glcm import glcm
 from data_prep.features.levels import grey_levels
 from data_prep.features.table import FeatureTable
-from data_prep.patches import PatchSet
+from data_prep.intensity import COHORT_FITTED
+from data_prep.patch_set import PatchSet
 from data_prep.problems import InputError
 
 # Patches at work at once: few enough to stay in a core's cache, many enough that Python does not count.
@@ -25,20 +26,17 @@ def texture(patches: PatchSet, radius: int) -> FeatureTable:
     count as `PatchSet.images` shows them.
 
     Args:
-        patches: Z-scored, as the edges of the grey levels are in standard deviations of the scan.
+        patches: In units of a spread, as the edges of the grey levels are: normalised image by image, or by
+            `fold_input.FoldInput.normalised`.
         radius: At least 1, since one voxel has no neighbours.
 
     Returns:
         Columns such as "T1:glcm_contrast"; NaN where the biopsy lacks the sequence.
 
     Raises:
-        InputError: `radius` is 0 or larger than what was extracted, or the patches are not normalised.
+        InputError: `radius` is 0 or larger than what was extracted, or intensities are in no such units.
     """
-    if patches.request.normalisation != "zscore":
-        raise InputError(
-            "texture features need normalisation = 'zscore', as their grey levels are in standard deviations "
-            f"of the scan, but got '{patches.request.normalisation}'."
-        )
+    _check_units(patches)
     if radius == 0:
         raise InputError("texture features need a patch radius of at least 1, but got 0.")
     stacks = _stacks(patches, radius)
@@ -50,6 +48,20 @@ def texture(patches: PatchSet, radius: int) -> FeatureTable:
     values[patches.present] = np.stack([*found.values()], axis=1)
     names = tuple(f"{sequence}:{name}" for sequence in patches.sequences for name in found)
     return FeatureTable(values.reshape(len(patches), -1), names)
+
+
+def _check_units(patches: PatchSet) -> None:
+    """A cohort-fitted scale is never the 0 and 1 of what is not normalised, but where nothing needs it."""
+    for column, method in enumerate(patches.request.methods):
+        rows = patches.present[:, column]
+        scaled = (patches.mean[rows, column] != 0) | (patches.std[rows, column] != 1)
+        raw = patches.raw[..., column :: len(patches.sequences)]
+        if method in COHORT_FITTED and rows.any() and not scaled.any() and raw.any():
+            raise InputError(
+                "texture features need intensities in units of a spread, as their grey levels are, but "
+                f"{patches.sequences[column]} with normalisation '{method}' gets its units from a training "
+                "fold only, and they were not fitted yet."
+            )
 
 
 def _stacks(patches: PatchSet, radius: int) -> FloatArray:

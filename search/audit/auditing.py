@@ -76,7 +76,8 @@ def _steps(subject: Subject, progress: Progress) -> Steps:
         total = images + AFTER * SHARE
         progress(done, total)
 
-    scans = read_scans(subject.material.source, patches.sequences, patches.biopsy_id, images)
+    source, reference = subject.material.source, patches.request.resample_to
+    scans = read_scans(source, patches.sequences, patches.biopsy_id, images, reference)
     work: tuple[Callable[[], list[Check]], ...] = (
         lambda: [check_participants(subject), check_voxels(subject, scans)],
         lambda: [*check_scans(scans.scans), check_biopsies(patches), check_expression(patches, expression)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from data_prep.labels import label_biopsies
 from search.audit import SUSPICIOUS_AUC
 from search.audit.looks import changes, protocol_hash, read_looks
 from search.audit.record import NOT_APPLICABLE, NOT_CHECKED, PASSED, SUSPICIOUS, Check
@@ -47,17 +48,28 @@ def check_looks(subject: Subject) -> Check:
 
 
 def check_evaluated(subject: Subject) -> Check:
-    """Whether every biopsy with a label is scored, also of participants who lack a sequence."""
-    dropped = subject.material.excluded.get("missing_sequence", 0)
-    scored = len(subject.participants)
-    figures = {"missing": subject.material.missing, "dropped": dropped, "scored": scored}
-    if dropped:
+    """Whether every biopsy of the cohort that has a label was scored by every complete trial."""
+    scored = subject.scored
+    if scored is None:
+        return Check(EVALUATED, NOT_CHECKED, "No trial is complete yet.")
+    labelled = label_biopsies(subject.material.source, subject.study.label.definition).biopsy_id
+    absent = len(set(labelled) - scored)
+    incomplete = int((~subject.material.complete).sum())
+    figures = {
+        "missing": subject.material.missing,
+        "incomplete": incomplete,
+        "labelled": len(labelled),
+        "scored": len(scored),
+    }
+    if absent:
         text = (
-            f'input.missing = "drop" left {dropped} of {scored + dropped} labelled biopsies out of training '
-            "and scoring: the result holds only for participants with every sequence."
+            f"{absent} of {len(labelled)} labelled biopsies were not scored by every complete trial: the "
+            "result holds only for the others."
         )
         return Check(EVALUATED, SUSPICIOUS, text, figures=figures)
-    return Check(EVALUATED, PASSED, f"All {scored} labelled biopsies are scored.", figures=figures)
+    whom = f", {incomplete} of them without some sequence" if incomplete else ""
+    text = f"All {len(labelled)} labelled biopsies were scored by every complete trial{whom}."
+    return Check(EVALUATED, PASSED, text, figures=figures)
 
 
 def check_pretraining(subject: Subject) -> Check:

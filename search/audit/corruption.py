@@ -9,21 +9,26 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-from data_prep.records import MASKS, Biopsy, Cohort
+from data_prep.records import MASKS, Cohort
+from data_prep.repeats import second_scans
 from data_prep.volumes import Volume, open_volume
 
 VISIT = "audit_visit"  # the column of the copy's biopsy table that its paths are made of
+AGAIN = "again"  # the folder of a visit's second scans
 NOISE = 1000.0
 
 
 def corrupted_copy(cohort: Cohort, folder: Path, noisy: Collection[str], seed: int) -> Path:
     """Write the copy: tables and noise are its own, all other files are links.
 
+    It says of its images and biopsies all that the cohort does, so that a study that reads it differs by the
+    noise alone.
+
     Args:
         cohort: The cohort.
         folder: Where to write; made here.
-        noisy: Biopsies of the participants whose images become noise; files that they share with others
-            become noise for these, too.
+        noisy: Biopsies of the participants whose images become noise, those of second scans too: training
+            must look at neither. Files that they share with others become noise for these, too.
         seed: Of the noise.
 
     Returns:
@@ -34,29 +39,38 @@ def corrupted_copy(cohort: Cohort, folder: Path, noisy: Collection[str], seed: i
     """
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
-    groups = cohort.by_columns_of_paths()
+    groups, images = cohort.by_columns_of_paths(), _images_of(cohort)
     visits = {biopsy.biopsy_id: number for number, group in enumerate(groups) for biopsy in group}
-    noise = {
-        path.resolve()
-        for biopsy in cohort.biopsies
-        if biopsy.biopsy_id in noisy
-        for path in cohort.images(biopsy, cohort.sequences).values()
-    }
+    noise = {path.resolve() for name in noisy for path in images[name].values()}
     for number, group in enumerate(groups):
-        for name, path in _files(cohort, group[0]).items():
-            target = folder / str(number) / f"{name}{_suffix(path)}"
-            target.parent.mkdir(exist_ok=True)
-            if path.resolve() in noise and not name.startswith("mask-"):
+        for name, path in images[group[0].biopsy_id].items():
+            target = _target(folder / str(number), name, path)
+            if path.resolve() in noise:
                 _write_noise(open_volume(path), target, rng)
             else:
                 target.symlink_to(path.resolve())
+        for name, path in cohort.masks(group[0]).items():
+            _target(folder / str(number), f"mask-{name}", path).symlink_to(path.resolve())
     _write_tables(cohort, folder, visits)
     return folder
 
 
-def _files(cohort: Cohort, biopsy: Biopsy) -> dict[str, Path]:
-    masks = {f"mask-{name}": path for name, path in cohort.masks(biopsy).items()}
-    return cohort.images(biopsy, cohort.sequences) | masks
+def _images_of(cohort: Cohort) -> dict[str, dict[str, Path]]:
+    """Paths of the images of each biopsy, second scans as "again/SEQUENCE"."""
+    found = {biopsy.biopsy_id: cohort.images(biopsy, cohort.sequences) for biopsy in cohort.biopsies}
+    second = second_scans(cohort)
+    if second is not None:
+        for biopsy in second.biopsies:
+            again = second.images(biopsy, cohort.sequences)
+            found[biopsy.biopsy_id] |= {f"{AGAIN}/{name}": path for name, path in again.items()}
+    return found
+
+
+def _target(visit: Path, name: str, path: Path) -> Path:
+    """Where a file of a visit goes in the copy."""
+    target = visit / f"{name}{_suffix(path)}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
 
 
 def _suffix(path: Path) -> str:
@@ -71,11 +85,8 @@ def _write_noise(volume: Volume, target: Path, rng: np.random.Generator) -> None
 
 
 def _write_tables(cohort: Cohort, folder: Path, visits: dict[str, int]) -> None:
-    rows = [["biopsy_id", "participant_id", VISIT, "x", "y", "z"]]
-    for biopsy in cohort.biopsies:
-        position = [repr(value) for value in biopsy.position]
-        rows.append([biopsy.biopsy_id, biopsy.participant_id, str(visits[biopsy.biopsy_id]), *position])
-    _write_rows(folder / "biopsies.tsv", rows)
+    tables = [{**biopsy.columns, VISIT: str(visits[biopsy.biopsy_id])} for biopsy in cohort.biopsies]
+    _write_rows(folder / "biopsies.tsv", [list(tables[0]), *(list(table.values()) for table in tables)])
     if cohort.expression is not None:
         table = cohort.expression
         rows = [["biopsy_id", *table.genes]]
@@ -90,14 +101,15 @@ def _write_rows(path: Path, rows: list[list[str]]) -> None:
 
 
 def _cohort_toml(cohort: Cohort) -> str:
-    """A cohort.toml; strings of JSON are strings of TOML."""
+    """A cohort.toml; strings and lists of strings of JSON are those of TOML."""
     file = cohort.file
     lines = [
         f"name = {json.dumps(file.name)}",
-        f"images = {json.dumps(f'{{{VISIT}}}/{{sequence}}{_suffix(Path(file.images))}')}",
+        f"images = {_template('{sequence}', file.images)}",
         f"sequences = {json.dumps(list(file.sequences))}",
         'biopsies = "biopsies.tsv"',
         *(['expression = "expression.tsv"'] if cohort.expression is not None else []),
+        *([] if file.quantitative is None else [f"quantitative = {json.dumps(list(file.quantitative))}"]),
         "follow_links = true",
         "[coordinates]",
         f"space = {json.dumps(file.coordinates.space)}",
@@ -111,5 +123,12 @@ def _cohort_toml(cohort: Cohort) -> str:
     for mask in MASKS:
         template = getattr(file.masks, mask)
         if template is not None:
-            lines.append(f"{mask} = {json.dumps(f'{{{VISIT}}}/mask-{mask}{_suffix(Path(template))}')}")
+            lines.append(f"{mask} = {_template(f'mask-{mask}', template)}")
+    if file.repeats is not None:
+        lines += ["[repeats]", f"images = {_template(f'{AGAIN}/{{sequence}}', file.repeats.images)}"]
     return "\n".join(lines) + "\n"
+
+
+def _template(name: str, of: str) -> str:
+    """The template of a visit's files, as TOML; `of` is the cohort's own, whose suffix they keep."""
+    return json.dumps(f"{{{VISIT}}}/{name}{_suffix(Path(of))}")

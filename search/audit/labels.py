@@ -16,15 +16,23 @@ from search.storage import all_studies
 
 POLICY, CUT = "label policy", "label cut"
 PERCENTILES = (40, 60)
+LABEL = {  # keys of an identity, and what they were before they could be chosen
+    "label.genes": None,
+    "label.column": None,
+    "label.combine": "mean-z",
+    "label.rule": None,
+    "label.threshold_from": None,
+}
 FALL = 0.10  # of the AUC: about two standard errors of such a difference on 150 biopsies; a judgement
 
 
 def check_policy(subject: Subject) -> Check:
     """Where the cut comes from, and whether genes or cuts were tried out on this cohort."""
-    label = subject.study.label
+    label, definition = subject.study.label, subject.study.label.definition
     others = list(_other_labels(subject))
     figures = {
         "genes": list(label.genes),
+        "column": label.column,
         "rule": label.rule,
         "threshold_from": label.threshold_from,
         "threshold": subject.material.labels.threshold,
@@ -36,21 +44,21 @@ def check_policy(subject: Subject) -> Check:
             f"({', '.join(others[:3])}): a label chosen by its result is one more thing that was searched."
         )
         return Check(POLICY, SUSPICIOUS, text, figures=figures)
-    if label.rule == "above-median" and label.threshold_from == "cohort":
+    if not definition.is_fixed and label.threshold_from == "cohort":
         text = (
-            "The cut is the median of all biopsies, those held out among them: one number, but it ties the "
+            "The cut is drawn through all biopsies, those held out among them: one number, but it ties the "
             'share of positives in scoring to that in training. Safer: rule = "above:1.03", or '
             'threshold_from = "training".'
         )
         return Check(POLICY, SUSPICIOUS, text, figures=figures)
-    if len(label.genes) > 1 and label.threshold_from == "cohort":
+    if definition.z_scores and label.threshold_from == "cohort":
         text = (
             f"The {len(label.genes)} genes are z-scored by mean and deviation of all biopsies, those held "
             "out among them, so that every label hangs on these. Safer: one gene, or "
             'threshold_from = "training".'
         )
         return Check(POLICY, SUSPICIOUS, text, figures=figures)
-    how = "fixed beforehand" if label.rule.startswith("above:") else "the median of each training fold alone"
+    how = "fixed beforehand" if definition.is_fixed else "that of each training fold alone"
     text = f"The cut is {how}; genes and cut have not changed since the first trial."
     return Check(POLICY, PASSED, text, figures=figures)
 
@@ -61,8 +69,7 @@ def _other_labels(subject: Subject) -> Iterator[str]:
     for other in all_studies(subject.opened._storage):
         theirs: Mapping[str, object] = other.user_attrs[IDENTITY]
         same_images = theirs.get("cohort.name") == own.get("cohort.name")
-        keys = ("label.genes", "label.rule", "label.threshold_from")
-        if same_images and any(theirs.get(key) != own.get(key) for key in keys):
+        if same_images and any(theirs.get(key, usual) != own.get(key, usual) for key, usual in LABEL.items()):
             yield other.study_name
 
 
@@ -93,6 +100,8 @@ def check_cut(subject: Subject) -> Check:
 def cut_at(labels: Labels, subject: Subject, fold: IntArray, percentile: float) -> IntArray:
     """Labels by a percentile: of all scores, or where the study's cut is the training fold's, of those.
 
+    Scores are then the training fold's as well: several genes are z-scored by it.
+
     Args:
         labels: Of the dataset.
         subject: The study.
@@ -104,5 +113,6 @@ def cut_at(labels: Labels, subject: Subject, fold: IntArray, percentile: float) 
     result = np.zeros(len(fold), dtype=np.int64)
     for held in np.unique(fold):
         train, test = np.flatnonzero(fold != held), np.flatnonzero(fold == held)
-        result[test] = labels.score[test] > np.percentile(labels.score[train], percentile)
+        score = labels.heads(train)[0].value
+        result[test] = score[test] > np.percentile(score[train], percentile)
     return result

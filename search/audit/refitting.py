@@ -185,7 +185,7 @@ def refit(subject: Subject) -> Refits:
         corrupted=corrupted,
         kept=tuple(place for place, row in enumerate(plain.rows) if row not in noisy),
         flipped=int((material.labels.label[list(order)] != material.labels.label).sum()),
-        augmented=bool(plain.curves) and any(_varies(config.settings)),
+        augmented=bool(plain.curves) and (material.second is not None or any(_varies(config.settings))),
         shortened=shortened,
     )
 

@@ -71,7 +71,11 @@ class Scans:
 
 
 def read_scans(
-    cohort: Cohort, sequences: Sequence[str], biopsies: Sequence[str], progress: Progress | None = None
+    cohort: Cohort,
+    sequences: Sequence[str],
+    biopsies: Sequence[str],
+    progress: Progress | None = None,
+    resample_to: str | None = None,
 ) -> Scans:
     """Read every image once, a slab at a time.
 
@@ -80,6 +84,7 @@ def read_scans(
         sequences: Those of the study.
         biopsies: Those of the study; visits without any of them are left out.
         progress: Called with images read and in all.
+        resample_to: As in `survey`.
 
     Raises:
         InputError: The problems of the images.
@@ -87,7 +92,7 @@ def read_scans(
     problems, wanted = Problems(), set(biopsies)
     visits = tuple(
         visit
-        for visit in survey(cohort, sequences, problems).visits
+        for visit in survey(cohort, sequences, problems, resample_to).visits
         if any(cohort.biopsies[row].biopsy_id in wanted for row in visit.rows)
     )
     problems.raise_any()

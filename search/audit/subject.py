@@ -8,12 +8,12 @@ from functools import cached_property
 
 import numpy as np
 import optuna
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from data_prep.arrays import DoubleArray, IntArray
 from data_prep.folds import FoldTable, Split
 from search import bank
-from search.booking import booked_settings, is_superseded
+from search.booking import booked_settings, finished_folds, is_superseded
 from search.claims import trial_seed
 from search.home import Home
 from search.material import Material
@@ -65,6 +65,19 @@ class Subject:
     def trials(self) -> list[FrozenTrial]:
         """The trials, without those that a copy replaced."""
         return [trial for trial in self.opened.get_trials(deepcopy=False) if not is_superseded(trial)]
+
+    @cached_property
+    def scored(self) -> frozenset[str] | None:
+        """The biopsies that every complete trial scored in every repeat; None while no trial is complete."""
+        complete = [trial for trial in self.trials if trial.state == TrialState.COMPLETE]
+        booked = [folds for trial in complete if (folds := finished_folds(trial))]
+        if not booked:
+            return None
+        rows = set(range(len(self.participants)))
+        for folds in booked:
+            for repeat in range(len(self.material.folds.fold)):
+                rows &= {row for fold in folds.values() if fold.repeat == repeat for row in fold.rows}
+        return frozenset(self.material.patches.biopsy_id[row] for row in rows)
 
     @cached_property
     def predictions(self) -> Predictions | None:

@@ -10,7 +10,7 @@ import numpy as np
 from data_prep.arrays import IntArray
 from data_prep.folds import FoldTable
 from data_prep.patches import PatchRequest
-from data_prep.resample import neighbourhood, sample_points, steps
+from data_prep.sampling import own_view
 from search.audit.record import LEAK, PASSED, Check
 from search.audit.scans import Scans
 from search.audit.subject import Subject
@@ -58,10 +58,9 @@ def boxes_of(scans: Scans, request: PatchRequest) -> dict[str, IntArray]:
     """The box of each biopsy by its id: first and last + 1 canonical voxel along each axis, shape (2, 3)."""
     boxes = {}
     for visit in scans.visits:
-        step = steps(request.spacing_mm, visit.grid.voxel_size)
-        for row, site in zip(visit.rows, visit.sites, strict=True):
-            points = sample_points(site, step, request.radius, request.slices)
-            box = neighbourhood(points, step, visit.grid.canonical_shape)
+        view = own_view(request, visit)
+        for number, row in enumerate(visit.rows):
+            box = view.box(number)
             boxes[scans.cohort.biopsies[row].biopsy_id] = np.array([box.low, box.high], dtype=np.int64)
     return boxes
 

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
 import optuna
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -20,7 +19,6 @@ from models.registry import BASELINES
 from search.audit.looks import look_at
 from search.home import Home
 from search.material import Material, prepare
-from search.metrics import Doubles
 from search.opening import study_id
 from search.placement import Placement, place
 from search.recorded import definition_of, recorded_study
@@ -172,7 +170,7 @@ def record_of(
         repeats=len(table.fold),
         table=table.hash,
         folds=found.folds,
-        performance=performance(found.outputs, _log_expression(material)),
+        performance=performance(found.outputs, material.labels.value),
         informative_pairs=informative_pairs(found.outputs),
         fits=found.fits,
         failed=found.failed,
@@ -184,12 +182,6 @@ def record_of(
         labels=material.labels_hash,
         patches=material.patches.hash,
     )
-
-
-def _log_expression(material: Material) -> Doubles:
-    """log2(TPM + 1), shape (biopsies,); of several genes their score, which is made of logarithms."""
-    tpm = material.labels.tpm
-    return np.asarray(np.log2(tpm[:, 0] + 1) if tpm.shape[1] == 1 else material.labels.score)
 
 
 def _print(nested: Nested, doubts: Iterable[str], as_json: bool) -> None:
@@ -264,14 +256,14 @@ def doubts(nested: Nested, label: LabelSection, recorded: optuna.Study | None) -
         )
     if label.threshold_from == "training":
         return
-    if len(label.genes) > 1:
+    if label.definition.z_scores:
         yield (
             "several genes are z-scored by their means and standard deviations over the whole cohort: labels "
             "of training biopsies know the outer fold by these numbers"
         )
-    if label.rule == "above-median":
+    if not label.definition.is_fixed:
         yield (
-            "the cut is the median of the whole cohort: labels of training biopsies know the outer fold by "
+            "the cut is drawn through the whole cohort: labels of training biopsies know the outer fold by "
             'that one number; label.threshold_from = "training" draws it without'
         )
 

@@ -10,9 +10,10 @@ import numpy as np
 from data_prep.cache import load_patches
 from data_prep.cohort import Cohort, read_cohort
 from data_prep.files import FULL, whole_file
+from data_prep.intensity import methods_of
 from data_prep.labels import LabelDefinition, label_biopsies
 from data_prep.patches import PatchRequest, PatchSet
-from data_prep.problems import InputError
+from data_prep.problems import InputError, nearest
 from search.home import Home
 from search.terminal import counting, say
 from search.writable import folder_problem
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     if problem := folder_problem(out.parent):
         raise InputError(f"--out: {problem}")
     cohort = read_cohort(Path(args.cohort))
-    request = PatchRequest(cohort.sequences, args.radius, args.slices, args.spacing)
+    request = _request(args, cohort)
     definition = LabelDefinition((args.gene,))
     label, tpm = _labels(cohort, definition)
     with counting("reading volumes: participant") as progress:
@@ -42,7 +43,32 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--out: {out} cannot be written: {error.strerror}") from error
     padded = int((patches.padded(args.radius) > 0).sum())
     say(f"{out}: patches {images.shape}, {padded} of them across the border and padded")
+    own = [name for name, method in zip(request.sequences, request.methods, strict=True) if method == "none"]
+    if own and not args.raw:
+        say(f"in units of their own, not normalised: {', '.join(own)}")
     return 0
+
+
+def _request(args: argparse.Namespace, cohort: Cohort) -> PatchRequest:
+    """What to cut out, by the flags."""
+    if args.resample_to is not None and args.resample_to not in cohort.sequences:
+        hint = nearest(args.resample_to, cohort.sequences)
+        raise InputError(f"--resample-to: unknown sequence '{args.resample_to}'; {hint}.")
+    methods = methods_of(args.normalisation, cohort.sequences, cohort.file.quantitative)
+    if "nyul" in methods:
+        raise InputError(
+            "--normalisation: 'nyul' is fitted on a training fold, which only a study has. Use 'robust', or "
+            "'none' for the intensities as they are"
+        )
+    return PatchRequest(
+        cohort.sequences,
+        args.radius,
+        args.slices,
+        args.spacing,
+        args.slice_distance,
+        args.resample_to,
+        methods,
+    )
 
 
 def _labels(cohort: Cohort, definition: LabelDefinition) -> tuple[np.ndarray, np.ndarray]:

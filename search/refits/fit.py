@@ -47,6 +47,7 @@ class Fit:
         stop: Rows beside `train` by which early stopping and the decision threshold are decided, and that no
             model learns from; not used where training does not stop early. None for a part of `train`, the
             inner split that a trial of the search would draw, which keeps participants whole.
+        scenes: Other patches of the participants held out to score too, by name (`search.scenes`).
     """
 
     config: TrialConfig
@@ -59,6 +60,7 @@ class Fit:
     order: tuple[int, ...] | None = None
     shuffles: tuple[Shuffle, ...] = ()
     stop: tuple[int, ...] | None = None
+    scenes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, config: TrialConfig, split: Split, order: tuple[int, ...] | None = None) -> Fit:
@@ -73,8 +75,10 @@ class Fit:
         return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()[:32]
 
     def as_json(self) -> dict[str, Any]:
-        """The fit as plain data."""
+        """The fit as plain data; without scenes as it was before there were any, so that keys last."""
         own = {field.name: getattr(self, field.name) for field in fields(self)}
+        if not self.scenes:
+            del own["scenes"]
         config = {"settings": dict(self.config.settings), "seed": self.config.seed}
         shuffles = [{"sequence": one.sequence, "rows": one.rows} for one in self.shuffles]
         return {**own, "config": config, "shuffles": shuffles}
@@ -94,6 +98,7 @@ class Fit:
             order=None if order is None else tuple(order),
             shuffles=tuple(Shuffle(one["sequence"], tuple(one["rows"])) for one in told["shuffles"]),
             stop=None if stop is None else tuple(stop),
+            scenes=tuple(told.get("scenes", ())),
         )
 
 
@@ -103,12 +108,20 @@ def context_of(study: Study, material: Material) -> str:
     Data, label, training, the user's own code, and the versions of the software: results of other versions
     are fitted again, not mixed with those of these. The device is no part of it.
     """
-    return context_from(study, material.patches.hash, material.labels_hash)
+    second = "" if material.second is None else material.second.hash
+    return context_from(study, material.patches.hash, material.labels_hash, second)
 
 
-def context_from(study: Study, patches: str, labels: str) -> str:
-    """The same by the hashes of the patches and of the labels, where the cohort is not at hand."""
+def context_from(study: Study, patches: str, labels: str, second: str = "") -> str:
+    """The same by hashes, where the cohort is not at hand.
+
+    Args:
+        study: Its settings.
+        patches: Hash of the patches.
+        labels: Hash of the labels.
+        second: Hash of the patches of second scans; empty where training does not show them.
+    """
     settings = study.model_dump(mode="json", include={"label", "input", "training", "architectures"})
-    parts = (json.dumps(settings, sort_keys=True), patches, labels)
+    parts = (json.dumps(settings, sort_keys=True), patches, labels, *([second] if second else []))
     versions = json.dumps(software_versions(), sort_keys=True)
     return hashlib.sha256("\n".join((*parts, study.files_hash, versions)).encode()).hexdigest()

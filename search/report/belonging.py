@@ -23,6 +23,7 @@ from search.refits.nesting import outer_table
 from search.refits.orders import NULLS
 from search.refits.permutation import Permutation, read_permutation
 from search.refits.rescored import SchemeScores, read_rescored
+from search.report.agreement import Agreement, read_agreement
 from search.report.importance import Importance, read_importance
 from search.study_file import Study
 
@@ -50,6 +51,12 @@ def rescored_of(study: optuna.Study, folder: StudyFolder) -> Mapping[str, Scheme
     """What was scored again of the study, by its id."""
     found = read_rescored(folder) or {}
     return {scheme: scores for scheme, scores in found.items() if scores.study == study_id(study)}
+
+
+def agreement_of(study: optuna.Study, folder: StudyFolder) -> Agreement | None:
+    """What second scans say of the study, by its id; None where they were not compared."""
+    found = read_agreement(folder)
+    return found if found is not None and found.study_id == study.user_attrs.get("id") else None
 
 
 def nested_of(
@@ -88,5 +95,6 @@ def importance_of(study: optuna.Study, definition: Study, folder: StudyFolder) -
     found, identity = read_importance(folder.root), study.user_attrs.get(IDENTITY, {})
     if found is None or not {"cohort.patches", "cohort.labels"} <= identity.keys():
         return None
-    context = context_from(definition, identity["cohort.patches"], identity["cohort.labels"])
+    contents = (identity.get(key, "") for key in ("cohort.patches", "cohort.labels", "cohort.second"))
+    context = context_from(definition, *contents)
     return found if found.context == context else None

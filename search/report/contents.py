@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from search.report.beside import beside_section
 from search.report.blocks import Section
 from search.report.doubts import (
     audit_section,
@@ -15,6 +16,7 @@ from search.report.doubts import (
 from search.report.evidence import Evidence
 from search.report.provenance import cohort_section, folds_section, provenance_section
 from search.report.results import cases, estimate, performance_section, summary
+from search.report.retest import retest_section
 from search.report.search_run import (
     cost_section,
     curves_section,
@@ -35,11 +37,13 @@ def contents(evidence: Evidence) -> list[Section]:
         estimate(evidence),
         cohort_section(evidence),
         performance_section(evidence),
+        beside_section(evidence),
         cases(evidence),
         ladder_section(evidence),
         permutation_section(evidence),
         nested_section(evidence),
         rescored_section(evidence),
+        retest_section(evidence),
         audit_section(evidence),
         search_section(evidence),
         importance_section(evidence),

@@ -25,7 +25,15 @@ from search.records import FoldResult
 from search.refits.nested import Nested
 from search.refits.permutation import Permutation
 from search.refits.rescored import SchemeScores
-from search.report.belonging import audit_of, importance_of, nested_of, permutations_of, rescored_of
+from search.report.agreement import Agreement
+from search.report.belonging import (
+    agreement_of,
+    audit_of,
+    importance_of,
+    nested_of,
+    permutations_of,
+    rescored_of,
+)
 from search.report.importance import Importance
 from search.report.ladder import LadderStep, ladder
 from search.statistics.honest import Honest, estimate_of
@@ -64,6 +72,7 @@ class Evidence:
         nested: Nested cross-validation; None where it was not run.
         rescored: Finalists on other folds, by the scheme of these.
         importance: Per-sequence importance likewise.
+        retest: How far second scans agree with first ones; None where they were not compared.
     """
 
     study: optuna.Study
@@ -84,6 +93,7 @@ class Evidence:
     nested: Nested | None = None
     rescored: Mapping[str, SchemeScores] = field(default_factory=dict)
     importance: Importance | None = None
+    retest: Agreement | None = None
 
     @property
     def name(self) -> str:
@@ -205,6 +215,7 @@ def gather(
         nested=nested_of(study, definition, folder, material),
         rescored=rescored_of(study, folder),
         importance=importance_of(study, definition, folder),
+        retest=agreement_of(study, folder),
     )
 
 
@@ -223,11 +234,8 @@ def _audit(study: optuna.Study, folder: StudyFolder, names: Names) -> Audit | No
 
 
 def expression_of(material: Material | None) -> Doubles | None:
-    """log2(TPM + 1) of each biopsy, or the score that several genes make; None without the cohort."""
-    if material is None:
-        return None
-    labels = material.labels
-    return np.log2(labels.tpm[:, 0] + 1) if labels.tpm.shape[1] == 1 else labels.score
+    """log2(TPM + 1) of each biopsy, or another score that is predicted; None without the cohort."""
+    return None if material is None else material.labels.value
 
 
 def names_for(study: optuna.Study, definition: Study, folder: StudyFolder) -> Names:

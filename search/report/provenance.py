@@ -10,13 +10,18 @@ from search.booking import booked_versions, finished_folds
 from search.facts import rule_of
 from search.owner import Owner
 from search.report.blocks import Cell, Picture, Section, Table, Text
+from search.report.design import further_labels_row, grids_words, normalisation_words, slices_words
 from search.report.evidence import Evidence
 from search.report.flow_figure import Flow, flow_figure
 from search.report.folds_figure import folds_figure
 from search.report.phrases import counted, listed
 from search.versions import software_versions
 
-REASONS = {"no_expression": "no expression", "missing_sequence": "a sequence is missing"}
+REASONS = {
+    "no_expression": "no expression",
+    "no_score": "no score",
+    "missing_sequence": "a sequence is missing",  # in studies of earlier versions
+}
 
 
 def cohort_section(evidence: Evidence) -> Section:
@@ -45,7 +50,7 @@ def flow_of(evidence: Evidence) -> Flow:
         negative=int(cohort["biopsies"]) - int(cohort["positive"]),
         folds=int(folds["n"]),
         repeats=int(folds["repeats"]),
-        rule=f"{' and '.join(evidence.definition.label.genes)} above {cohort['threshold']:.4g}",
+        rule=f"{evidence.definition.label.definition.target} above {cohort['threshold']:.4g}",
     )
 
 
@@ -57,20 +62,23 @@ def design_table(evidence: Evidence) -> Table:
     missing = {
         "mask": "kept: absent sequences are 0, with a channel that says so",
         "zero": "kept: absent sequences are 0",
-        "drop": "left out: biopsies need every sequence",
+        "drop": "scored, absent sequences as 0, but not trained on",
+        "mean": "kept: absent sequences are the training fold's mean patch",
     }[study.input.missing]
     cut = {
         "cohort": "the whole cohort's: it ties training to test prevalence by one number",
         "training": "the training fold's own",
     }[study.label.threshold_from]
-    fixed = study.label.rule.startswith("above:")
+    fixed = study.label.definition.is_fixed
     rows: list[tuple[Cell, ...]] = [
-        ("outcome", f"{' and '.join(study.label.genes)}, {study.label.rule}"),
+        ("outcome", f"{study.label.definition.target}, {study.label.rule}"),
+        *further_labels_row(study),
         ("cut between the classes", "fixed beforehand" if fixed else cut),
-        ("predictors", f"axial patches around each biopsy, {counted(study.input.slices, 'slice')} deep"),
+        ("predictors", f"axial patches around each biopsy, {slices_words(study)} deep"),
         ("sequences", sequences),
         ("voxel spacing", spacing),
-        ("normalisation", study.input.normalisation),
+        ("grids that differ", grids_words(study)),
+        ("normalisation", normalisation_words(study, material)),
         ("missing sequences", missing),
         ("augmentation of training patches", listed(study.input.augmentation) or "none"),
         (

@@ -46,9 +46,8 @@ def findings(evidence: Evidence) -> Findings:
     honest, cohort, within = evidence.honest, evidence.cohort, evidence.within
     seen = evidence.measured.get("within_participant_auc")
     tuned = honest.tuned_minus_default if honest else None
-    genes = " and ".join(evidence.definition.label.genes)
     return Findings(
-        target=f"{genes} above {cohort['threshold']:.4g}",
+        target=f"{evidence.definition.label.definition.target} above {cohort['threshold']:.4g}",
         metric=evidence.definition.search.metric,
         biopsies=int(cohort["biopsies"]),
         participants=int(cohort["participants"]),

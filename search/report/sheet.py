@@ -46,6 +46,7 @@ class Item:
 ABSENT = {  # what is said of a section that the page does not have
     "audit": "the audit was not run",
     "rescored": "finalists were not scored on other folds",
+    "retest": "second scans were not compared",
     "importance": "importance was not measured",
     "curves": "there are no learning curves",
     "search": "there are no plots of the search",
@@ -83,9 +84,9 @@ ITEMS = (
     Item(
         METRICS,
         "17",
-        "robustness against other folds and seeds",
-        ("rescored",),
-        "other segmentations and scans",
+        "robustness against other folds, seeds and scans",
+        ("rescored", "retest"),
+        "other segmentations",
     ),
     Item(METRICS, "18", "partition without leak", ("folds", "audit")),
     Item(METRICS, "19", "confounders", ("audit",)),

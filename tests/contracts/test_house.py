@@ -44,10 +44,16 @@ def test_optuna_is_asked_for_values_in_one_module(path: Path) -> None:
     assert not [name for name in names if name.startswith("suggest_")]
 
 
-PARTS = [f"search/{part}" for part in ("audit", "doctor", "refits", "report", "statistics")]
+PARTS = [
+    *(f"data_prep/{part}" for part in ("features", "phantom")),
+    *(
+        f"search/{part}"
+        for part in ("audit", "doctor", "gallery", "refits", "report", "retest", "statistics")
+    ),
+]
 
 
-@pytest.mark.parametrize("package", [*PACKAGES, "data_prep/features", "data_prep/phantom", *PARTS])
+@pytest.mark.parametrize("package", [*PACKAGES, *PARTS])
 def test_every_module_has_a_test_file_of_its_name(package: str) -> None:
     modules = {path.stem for path in (ROOT / package).glob("*.py")} - {"__init__"}
     tests = {path.stem.removeprefix("test_") for path in (ROOT / "tests" / package).glob("test_*.py")}

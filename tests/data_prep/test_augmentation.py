@@ -8,7 +8,7 @@ from scipy.ndimage import map_coordinates
 from scipy.stats import norm
 
 from data_prep.augment_spec import ROTATIONS, AugmentSpec, margin
-from data_prep.augmentation import apply, augmenter, draw, epoch_generator, replay
+from data_prep.augmentation import apply, draw, epoch_generator, epochs, replay
 from data_prep.cohort import read_cohort
 from data_prep.inputs import ChannelLayout, channel_layout, model_input
 from data_prep.patches import PatchRequest, extract_patches
@@ -258,14 +258,15 @@ def test_a_fold_is_augmented_from_patches_with_room(tmp_path, make_cohort):
         read_cohort(folder), PatchRequest(names, 3 + margin(EVERYTHING, 3, 1.0), slices=3)
     )
     rows = np.array([4, 0, 2])
-    augment = augmenter(EVERYTHING, patches, rows, 3, "mask")
+    layout, taught = channel_layout(patches, "mask"), patches.take(rows)
+    augment = epochs(EVERYTHING, taught, 3, layout)
     drawn = replay(EVERYTHING, patches.present[rows], patches.voxel_mm[rows], seed=1, epoch=2)
     wide, layout = model_input(patches, patches.radius, "mask")[rows], channel_layout(patches, "mask")
     assert np.array_equal(augment(epoch_generator(1, 2)), apply(drawn, wide, 3, layout))
-    plain = augmenter(AugmentSpec(), patches, rows, 3, "mask")(epoch_generator(1, 2))
+    plain = epochs(AugmentSpec(), taught, 3, layout)(epoch_generator(1, 2))
     assert np.array_equal(plain, model_input(patches, 3, "mask")[rows])
     with pytest.raises(InputError, match=r"patch radius: 0 to 9 were extracted, but got 10"):
-        augmenter(EVERYTHING, patches, rows, 4, "mask")
+        epochs(EVERYTHING, taught, 4, layout)
 
 
 def test_images_that_do_not_fit_the_draw_are_refused():

@@ -3,8 +3,10 @@ from itertools import permutations, product
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from data_prep.brain import read_brain
+from data_prep.geometry import Grid
 from data_prep.problems import InputError
 from data_prep.volumes import open_volume
 
@@ -45,6 +47,33 @@ def test_it_is_turned_to_the_order_of_any_file_of_the_same_voxels(tmp_path):
         nib.save(other, tmp_path / "other.nii")
         turned = mask.in_order_of(open_volume(tmp_path / "other.nii").grid)
         assert np.array_equal(as_stored(turned), np.asarray(other.dataobj) != 0)
+
+
+def test_the_voxels_of_another_grid_are_what_the_nearest_of_the_mask_is(tmp_path):
+    """Among all voxel centres in the world, and none where the mask has no voxel."""
+    turn = nib.eulerangles.euler2mat(0.2, -0.1, 0.3)
+    cube = nib.Nifti1Image(MASK, nib.affines.from_matvec(turn * 2.0, [-4.31, 3.1, 2.2]))
+    nib.save(cube, tmp_path / "m.nii")
+    mask = read_brain(open_volume(tmp_path / "m.nii"))
+    image = nib.Nifti1Image(
+        np.zeros((9, 14, 11), np.float32), nib.affines.from_matvec(np.diag([-1.0, 1.1, 1.3]), [4, 0, 0])
+    )
+    nib.save(image, tmp_path / "i.nii")
+    centres = nib.affines.apply_affine(cube.affine, [*np.ndindex(MASK.shape)])
+    voxels = nib.affines.apply_affine(image.affine, [*np.ndindex(image.shape)])
+    nearest = MASK.ravel()[cKDTree(centres).query(voxels)[1]] != 0
+    at = nib.affines.apply_affine(np.linalg.inv(cube.affine), voxels)
+    inside = ((at > -0.5) & (at < np.array(MASK.shape) - 0.5)).all(axis=1)
+    seen = as_stored(mask.in_order_of(open_volume(tmp_path / "i.nii").grid))
+    assert 0 < inside.mean() < 1
+    assert np.array_equal(seen.ravel(), nearest & inside)
+
+
+def test_a_grid_without_any_brain_is_refused(tmp_path):
+    nib.save(IMAGE, tmp_path / "m.nii")
+    mask = read_brain(open_volume(tmp_path / "m.nii"))
+    with pytest.raises(InputError, match="some brain is needed, but the brain mask lies elsewhere"):
+        mask.in_order_of(Grid((5, 6, 7), nib.affines.from_matvec(np.eye(3), [200, 0, 0])))
 
 
 def test_a_mask_that_is_zero_everywhere_is_refused(tmp_path):

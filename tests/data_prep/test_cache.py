@@ -76,11 +76,51 @@ def test_another_site_or_request_gives_another_entry(cohort_folder):
         PatchRequest(("T1", "T2"), 4),
         PatchRequest(("T2", "T1"), 3),
         PatchRequest(("T1",), 3),
+        PatchRequest(("T1", "T2"), 3, slices=3),
+        PatchRequest(("T1", "T2"), 3, slices=3, slice_mm=2.0),
+        PatchRequest(("T1", "T2"), 3, spacing_mm=1.0),
+        PatchRequest(("T1", "T2"), 3, resample_to="T1"),
+        PatchRequest(("T1", "T2"), 3, resample_to="T2"),
+        PatchRequest(("T1", "T2"), 3, normalisation=("none", "zscore")),
     ]
     keys = {cache_key(cohort, request) for request in requests}
     table = cohort_folder / "biopsies.tsv"
     table.write_text(table.read_text().replace("b03", "b99"))
-    assert len(keys | {cache_key(read_cohort(cohort_folder), REQUEST)}) == 5
+    assert len(keys | {cache_key(read_cohort(cohort_folder), REQUEST)}) == len(requests) + 1
+
+
+def test_the_reference_tells_even_if_it_is_no_channel(cohort_folder):
+    request = PatchRequest(("T1",), 3, resample_to="T2")
+    before = cache_key(read_cohort(cohort_folder), request)
+    os.utime(cohort_folder / "sub-001" / "T2.nii.gz", ns=(1, 1))
+    assert cache_key(read_cohort(cohort_folder), request) != before
+
+
+def test_which_mask_is_which_tells(cohort_folder, tmp_path):
+    """The same files in other roles: z-scores of the brain must not be served for those of the tumour."""
+    toml = (cohort_folder / "cohort.toml").read_text()
+    for participant in range(4):
+        folder = cohort_folder / f"sub-{participant:03}"
+        image = nib.load(folder / "T1.nii.gz")
+        mask = np.zeros(image.shape, np.uint8)
+        mask[:6] = 1
+        nib.save(nib.Nifti1Image(mask, image.affine), folder / "low.nii.gz")
+        nib.save(nib.Nifti1Image(1 - mask, image.affine), folder / "high.nii.gz")
+    cohorts = []
+    for declared in ({"brain": "low", "tumor": "high"}, {"brain": "high", "tumor": "low"}, {"brain": "low"}):
+        lines = [f'{role} = "{{participant_id}}/{file}.nii.gz"' for role, file in declared.items()]
+        (cohort_folder / "cohort.toml").write_text("\n".join([toml, "[masks]", *lines, ""]))
+        cohorts.append(read_cohort(cohort_folder))
+        served = load_patches(cohorts[-1], REQUEST, tmp_path / "cache")
+        assert served.hash == extract_patches(cohorts[-1], REQUEST).hash
+    assert len({cache_key(cohort, REQUEST) for cohort in cohorts}) == 3
+
+
+def test_the_order_of_sequences_tells_as_the_first_may_tell_the_grid(cohort_folder):
+    before = cache_key(read_cohort(cohort_folder), REQUEST)
+    path = cohort_folder / "cohort.toml"
+    path.write_text(path.read_text().replace("['T1', 'T2']", "['T2', 'T1']"))
+    assert cache_key(read_cohort(cohort_folder), REQUEST) != before
 
 
 def test_a_cohort_that_moved_keeps_its_entry(cohort_folder, tmp_path):

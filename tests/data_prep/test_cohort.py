@@ -82,6 +82,14 @@ def test_a_bad_cell_is_named_by_row_and_column(cohort_folder, row, column, value
     assert any(problem in line for line in problems_of(cohort_folder))
 
 
+def test_a_bad_cell_says_nothing_of_grids_that_a_study_may_resample(cohort_folder):
+    path = cohort_folder / "sub-001" / "T2.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones((3, 3, 3), np.float32), np.eye(4)), path)
+    set_cell(cohort_folder / "biopsies.tsv", 2, "x", "NA")
+    (line,) = problems_of(cohort_folder)
+    assert line == "biopsies.tsv: row 2, column x: a number is needed, but got 'NA'."
+
+
 @pytest.mark.parametrize(
     ("value", "problem"),
     [

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.cohort_file import Coordinates
-from data_prep.geometry import Grid, canonical_voxel, same_grid, stored_voxel
+from data_prep.geometry import (
+    Grid,
+    between,
+    canonical_position,
+    canonical_voxel,
+    overlap,
+    same_grid,
+    same_places,
+    stored_voxel,
+)
 
 RAS = Coordinates(space="world", convention="RAS")
 LPS = Coordinates(space="world", convention="LPS")
@@ -85,3 +94,61 @@ def test_grids_that_lie_apart_differ(shift, same):
     moved[0, 3] += shift
     assert same_grid(oblique(), Grid((6, 7, 8), moved), RAS) is same
     assert not same_grid(oblique(), oblique((6, 7, 9)), RAS)
+
+
+@pytest.mark.parametrize("index", range(0, 48, 5))
+def test_a_site_keeps_its_own_place_however_it_is_told_and_stored(index):
+    grid, site = oblique(), np.array([2.371, 3.5, 4.046])
+    turned = reoriented(grid, ORIENTATIONS[index])
+    world = nib.affines.apply_affine(grid.affine, site)
+    assert canonical_position(turned, world, RAS).tolist() == site.tolist()
+    assert canonical_position(turned, world * [-1, -1, 1], LPS).tolist() == site.tolist()
+    to_stored = np.linalg.inv(nib.orientations.inv_ornt_aff(ORIENTATIONS[index], grid.shape))
+    stored = nib.affines.apply_affine(to_stored, site)
+    assert canonical_position(turned, stored, VOXEL).tolist() == site.tolist()
+
+
+@given(st.tuples(*[st.floats(-1, 9)] * 3))
+def test_a_site_s_own_place_lies_in_the_voxel_that_it_is_given(voxel):
+    grid = oblique()
+    site = nib.affines.apply_affine(grid.affine, voxel)
+    nearest = canonical_voxel(grid, stored_voxel(grid, site, RAS))
+    assert np.abs(canonical_position(grid, site, RAS) - nearest).max() <= 0.501
+
+
+@pytest.mark.parametrize("index", range(0, 48, 7))
+def test_a_volume_taken_to_the_order_of_a_file_and_back_is_itself(index):
+    voxels = np.arange(6 * 7 * 8).reshape(6, 7, 8)
+    turned = reoriented(oblique(), ORIENTATIONS[index])
+    stored = turned.to_stored(voxels)
+    assert stored.shape == turned.shape
+    assert np.array_equal(turned.to_canonical(stored), voxels)
+
+
+@given(st.tuples(*[st.floats(-20, 20)] * 3))
+def test_voxels_of_one_grid_and_of_another_are_the_same_place_of_the_world(voxel):
+    other = Grid((9, 9, 9), nib.affines.from_matvec(np.diag([2.0, 0.7, 3.0]), [1, 2, 3]))
+    turn, shift = between(oblique(), other)
+    here = nib.affines.apply_affine(oblique().affine, voxel)
+    there = nib.affines.apply_affine(other.affine, turn @ voxel + shift)
+    assert there == pytest.approx(here, abs=1e-4)
+
+
+@pytest.mark.parametrize(("apart", "expected"), [(0.0, True), (8.9, True), (9.1, False), (-8.9, True)])
+def test_grids_overlap_where_their_voxels_do(apart, expected):
+    straight = Grid((9, 9, 9), np.eye(4))
+    moved = Grid((9, 9, 9), nib.affines.from_matvec(np.eye(3), [0, apart, 0]))
+    assert overlap(straight, moved) is overlap(moved, straight) is expected
+
+
+def test_one_grid_in_two_orders_has_its_voxels_at_the_same_places():
+    assert same_places(oblique(), reoriented(oblique(), ORIENTATIONS[29]))
+    assert not same_places(oblique(), oblique((6, 7, 9)))
+
+
+@pytest.mark.parametrize("degrees", [(45, 0, 0), (0, 45, 0), (0, 0, 45), (45, 45, 0), (45, 45, 45)])
+def test_a_grid_turned_halfway_between_two_orders_has_one(degrees):
+    turn = nib.eulerangles.euler2mat(*np.radians(degrees))
+    grid = Grid((6, 7, 8), nib.affines.from_matvec(turn, [-10, 20, 5]))
+    found = [reoriented(grid, orientation).canonical_affine for orientation in ORIENTATIONS]
+    assert np.ptp(found, axis=0).max() < 1e-4

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from data_prep.cohort import read_cohort
-from data_prep.inputs import ChannelLayout, channel_layout, complete_rows, input_channels, model_input
+from data_prep.inputs import (
+    ChannelLayout,
+    channel_layout,
+    complete_rows,
+    fill_in,
+    input_channels,
+    lay_out,
+    model_input,
+)
 from data_prep.patches import PatchRequest, PatchSet, extract_patches
 from data_prep.problems import InputError
 
@@ -46,7 +54,7 @@ def test_complete_rows_are_those_with_every_sequence(gappy):
 
 
 def test_another_way_with_missing_sequences_is_refused(gappy):
-    with pytest.raises(InputError, match="missing: unknown value 'impute'; Known: drop, mask, zero"):
+    with pytest.raises(InputError, match="missing: unknown value 'impute'; Known: drop, mask, mean, zero"):
         model_input(gappy, 2, "impute")
 
 
@@ -58,3 +66,23 @@ def test_the_layout_says_where_the_sequences_stand(gappy):
     assert layout.spread(numbers, 10 * numbers).tolist() == [[1, 2] * 3 + [20], [3, 4] * 3 + [40]]
     for missing in ("mask", "zero"):
         assert channel_layout(gappy, missing).channels == model_input(gappy, 2, missing).shape[3]
+
+
+def test_the_mean_of_a_training_fold_is_not_to_be_had_without_one(gappy):
+    assert channel_layout(gappy, "mean") == channel_layout(gappy, "zero")
+    assert input_channels(gappy, "mean") == gappy.channel_names
+    with pytest.raises(ValueError, match="needs a training fold"):
+        model_input(gappy, 2, "mean")
+
+
+def test_what_is_not_shown_is_filled_in_every_slice_and_no_presence_channel_is(gappy):
+    layout, fill = channel_layout(gappy, "mask"), np.arange(25 * 6, dtype=np.float32).reshape(5, 5, 6)
+    plain = lay_out(gappy, 2, layout)
+    images, shown = plain.copy(), gappy.present & (np.arange(6) != 5)[:, None]
+    fill_in(images, shown, layout, fill)
+    assert np.array_equal(images[[1, 4]][..., 1:6:2], np.stack([fill[..., 1::2]] * 2))
+    assert np.array_equal(images[5][..., :6], fill)
+    assert np.array_equal(images[..., 6], plain[..., 6])
+    assert np.array_equal(images[[0, 2, 3]], plain[[0, 2, 3]])
+    fill_in(images, shown, layout, None)
+    assert np.array_equal(images[5][..., :6], fill)

@@ -225,7 +225,7 @@ def by_a_simple_loop(folder: Path, radius: int, spacing: float) -> np.ndarray:
             at = np.mgrid[-radius : radius + 1, -radius : radius + 1, -1:2] * spacing
             at += np.reshape([x, y, z], (3, 1, 1, 1))
             patch = map_coordinates(smooth, at, order=3, mode="nearest")
-            patch[((at < 0) | (at > 23)).any(axis=0)] = 0
+            patch[((at < -0.5) | (at > 23.5)).any(axis=0)] = 0
             channels.append((patch - data[inside].mean()) / data[inside].std())
         images.append(np.stack(channels, axis=-1).reshape(2 * radius + 1, 2 * radius + 1, -1))
     return np.array(images)
@@ -291,7 +291,7 @@ def test_progress_is_told_by_participant(cohort_folder):
         ({"radius": -1}, "patch radius: 0 to 256 voxels are possible, but got -1"),
         ({"spacing_mm": 0.0}, "spacing_mm: 0.1 to 10 mm are possible, but got 0.0"),
         ({"spacing_mm": float("nan")}, "spacing_mm: 0.1 to 10 mm are possible, but got nan"),
-        ({"normalisation": "minmax"}, "normalisation: .*Known: none, zscore"),
+        ({"normalisation": "minmax"}, "normalisation: unknown method 'minmax'; Known: none"),
         ({"sequences": ()}, "sequences: at least one"),
     ],
 )
@@ -303,6 +303,72 @@ def test_an_illegal_request_is_refused(options, problem):
 def test_an_unknown_sequence_is_refused(cohort_folder):
     with pytest.raises(InputError, match="sequences: unknown name 'T3'; Known: T1, T2"):
         extract_patches(read_cohort(cohort_folder), PatchRequest(("T3",), 2))
+
+
+def test_an_unknown_reference_is_refused(cohort_folder):
+    with pytest.raises(InputError, match="resample_to: unknown name 'T1gd'; did you mean 'T1'"):
+        extract(cohort_folder, resample_to="T1gd")
+
+
+def test_files_on_the_reference_s_grid_stay_as_they_are_bit_for_bit(cohort_folder):
+    plain, asked = extract(cohort_folder, 3), extract(cohort_folder, 3, resample_to="T2")
+    for name, array in plain.arrays().items():
+        assert np.array_equal(array, asked.arrays()[name])
+
+
+@pytest.fixture
+def cropped_folder(cohort_folder):
+    """T2 of every participant without its lowest five and uppermost two voxels along each axis."""
+    for path in cohort_folder.glob("sub-*/T2.nii.gz"):
+        image = nib.load(path)
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj), image.affine).slicer[5:10, 5:10, 5:10], path)
+    return cohort_folder
+
+
+def test_a_sequence_that_does_not_see_a_site_is_absent_there_alone(cropped_folder):
+    sites = np.array([biopsy.position for biopsy in read_cohort(cropped_folder).biopsies]) + 6
+    seen = ((sites >= 5) & (sites < 10)).all(axis=1)
+    assert 0 < seen.sum() < len(seen)
+    patches = extract(cropped_folder, 3, resample_to="T1")
+    assert patches.present.tolist() == [[True, bool(here)] for here in seen]
+    assert not patches.raw[~seen, ..., 1].any()
+    assert not patches.images(3)[~seen, ..., 1].any()
+    assert patches.mean[~seen, 1].tolist() == [0.0] * int((~seen).sum())
+
+
+def test_what_a_cropped_sequence_still_has_is_copied_and_the_rest_is_air(cropped_folder):
+    patches = extract(cropped_folder, 3, resample_to="T1")
+    for row, biopsy in enumerate(read_cohort(cropped_folder).biopsies):
+        data = nib.load(cropped_folder / biopsy.participant_id / "T2.nii.gz").get_fdata()
+        x, y, z = np.add(biopsy.position, 6).astype(int)
+        expected = np.zeros((7, 7))
+        for i, j in np.ndindex(7, 7):
+            at = np.array([x - 3 + i, y - 3 + j, z]) - 5
+            if ((at >= 0) & (at < 5)).all():
+                expected[i, j] = data[tuple(at)]
+        if patches.present[row, 1]:
+            assert np.array_equal(patches.raw[row, ..., 1], expected.astype(np.float32))
+            # Padding is what the reference lacks.
+            assert patches.padding[row].any() == any(not 3 <= c < 9 for c in (x, y))
+
+
+def test_a_brain_mask_on_another_grid_is_taken_to_each_image(cohort_folder):
+    """Blocks of 2 x 2 x 2 voxels, so that each voxel's nearest in the mask is the block that holds it."""
+    with (cohort_folder / "cohort.toml").open("a") as file:
+        file.write('[masks]\nbrain = "{participant_id}/brain.nii.gz"\n')
+    blocks = np.random.default_rng(1).random((6, 6, 6)) < 0.4
+    affine = nib.affines.from_matvec(np.diag([2.0, 2.0, 2.0]), [-5.5, -5.5, -5.5])
+    mask = nib.Nifti1Image(blocks.astype(np.uint8), affine).as_reoriented(
+        np.array([[2, -1], [0, 1], [1, -1]])
+    )
+    nib.save(mask, cohort_folder / "sub-000" / "brain.nii.gz")
+    with pytest.raises(InputError, match=r"sub-000/brain.nii.gz: .*Set resample_to"):
+        extract(cohort_folder)
+    patches = extract(cohort_folder, resample_to="T1")
+    inside = blocks.repeat(2, axis=0).repeat(2, axis=1).repeat(2, axis=2)
+    data = nib.load(cohort_folder / "sub-000" / "T2.nii.gz").get_fdata()[inside]
+    assert patches.mean[0, 1] == pytest.approx(data.mean(), rel=1e-6)
+    assert patches.std[0, 1] == pytest.approx(data.std(), rel=1e-6)
 
 
 def test_a_brain_mask_that_is_zero_everywhere_is_a_problem(cohort_folder):

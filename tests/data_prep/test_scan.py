@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep.brain import read_brain
+from data_prep.intensity import Scale
 from data_prep.problems import InputError
 from data_prep.resample import Box
 from data_prep.scan import read_boxes
 from data_prep.volumes import open_volume
 
 SHAPE = (6, 7, 8)
+NO_MARKS = (0.0,) * 11
 ORIENTATIONS = st.tuples(st.permutations(range(3)), st.tuples(*[st.sampled_from([1, -1])] * 3))
 DTYPES = st.sampled_from(["u1", "i1", "<i2", ">i2", "u2", "<i4", ">f4", "<f4", "f8", "i8", "u8"])
 
@@ -32,15 +34,26 @@ def store(path: Path, values: np.ndarray, orientation, dtype="f4", slope=1.0, in
     return path
 
 
-def simple(path: Path, inside: np.ndarray | None):
-    """What nibabel and NumPy make of the file: the canonical volume as float32, and its moments."""
+def simple(path: Path, inside: np.ndarray | None, method: str):
+    """What nibabel and NumPy make of the file: the canonical volume as float32, and its scale."""
     data = nib.as_closest_canonical(nib.load(path)).get_fdata().astype(np.float32)
     choices = [data[inside]] if inside is not None else []
     for values in (*choices, data[data != 0], data):
         exact = values.astype(np.float64)
-        if len(exact) and np.ptp(exact) > 0:
-            return data, (exact.mean(), exact.std())
-    return data, (exact.mean(), 1.0)
+        if not len(exact) or np.ptp(exact) == 0:
+            continue
+        low, median, high = np.percentile(exact, [25, 50, 75])
+        marks = np.percentile(exact, [1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99])
+        if method == "robust" and high > low:
+            return data, (median, (high - low) / 1.3489795), NO_MARKS
+        if method != "nyul":
+            return data, (exact.mean(), exact.std()), NO_MARKS
+        if marks[-1] > marks[0]:
+            return data, (0.0, 1.0), marks
+    # Nothing varies, or not between the outer landmarks.
+    if method == "nyul":
+        return data, (0.0, 1.0), np.percentile(exact, [1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99])
+    return data, (exact.mean(), 1.0), NO_MARKS
 
 
 @settings(max_examples=150)
@@ -52,9 +65,10 @@ def simple(path: Path, inside: np.ndarray | None):
     mask=st.sampled_from(["none", "some", "constant"]),
     suffix=st.sampled_from([".nii", ".nii.gz"]),
     planes=st.integers(1, 4),
+    method=st.sampled_from(["zscore", "robust", "nyul"]),
 )
-def test_boxes_and_moments_equal_a_simple_reading(
-    tmp_path_factory, seed, orientations, dtype, scaling, mask, suffix, planes
+def test_boxes_and_scales_equal_a_simple_reading(
+    tmp_path_factory, seed, orientations, dtype, scaling, mask, suffix, planes, method
 ):
     rng = np.random.default_rng(seed)
     folder = tmp_path_factory.mktemp("scan")
@@ -69,44 +83,82 @@ def test_boxes_and_moments_equal_a_simple_reading(
     boxes = [Box((x, y, z), (x2 + 1, y2 + 1, z2 + 1)) for (x, y, z), (x2, y2, z2) in corners]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("data_prep.volumes._SLAB_BYTES", 56 * np.dtype(dtype).itemsize * planes)
-        found, moments = read_boxes(open_volume(path), boxes, None if inside is None else brain)
-    data, expected = simple(path, inside)
+        found, scale = read_boxes(open_volume(path), boxes, None if inside is None else brain, method)
+    data, expected, marks = simple(path, inside, method)
     for voxels, box in zip(found, boxes, strict=True):
         assert voxels.dtype == np.float32
         assert np.array_equal(voxels, data[tuple(map(slice, box.low, box.high))])
-    assert moments == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    # Percentiles have the resolution of the voxels, which are float32.
+    tolerance = 1e-9 if method == "zscore" else 1e-6
+    assert (scale.location, scale.spread) == pytest.approx(expected, rel=tolerance, abs=tolerance)
+    assert scale.landmarks == pytest.approx(marks, rel=1e-6, abs=1e-6)
 
 
 RAS = ((0, 1, 2), (1, 1, 1))
 ALL = [Box((0, 0, 0), SHAPE)]
+MEASURED = ["zscore", "robust", "white-matter", "nyul"]
 
 
-def test_a_mask_used_as_a_sequence_is_scored_over_all_voxels(tmp_path):
+@pytest.mark.parametrize("method", ["zscore", "robust", "white-matter"])
+def test_a_mask_used_as_a_sequence_is_scored_over_all_voxels(tmp_path, method):
     data = np.zeros(SHAPE)
     data[:2] = 1
+    data[5, 6, 7] = 1
     volume = open_volume(store(tmp_path / "v.nii", data, RAS, "u1"))
-    expected = pytest.approx((1 / 3, np.sqrt(2) / 3))
-    assert read_boxes(volume, [])[1] == expected
-    (voxels,), found = read_boxes(volume, ALL, read_brain(volume))
-    assert found == expected
+    found = read_boxes(volume, [], None, method)[1]
+    # More than half of the voxels are equal, the quartiles are not.
+    expected = (0.0, 1 / 1.3489795) if method == "robust" else (data.mean(), data.std())
+    assert (found.location, found.spread) == pytest.approx(expected)
+    (voxels,), inside = read_boxes(volume, ALL, read_brain(volume), method)
+    assert inside == found
     assert np.array_equal(voxels, data)
 
 
+@pytest.mark.parametrize("method", ["robust", "white-matter"])
+def test_an_image_of_mostly_one_value_falls_back_to_its_standard_deviation(tmp_path, method):
+    data = np.zeros(SHAPE)
+    data[0] = np.arange(56).reshape(7, 8)
+    brain = read_brain(open_volume(store(tmp_path / "m.nii", np.ones(SHAPE), RAS, "u1")))
+    found = read_boxes(open_volume(store(tmp_path / "v.nii", data, RAS)), [], brain, method)[1]
+    assert (found.location, found.spread) == pytest.approx((data.mean(), data.std()))
+
+
+@pytest.mark.parametrize("method", MEASURED)
 @pytest.mark.parametrize("value", [0.0, 0.1, -7.0])
-def test_a_constant_image_has_standard_deviation_one(tmp_path, value):
+def test_a_constant_image_has_spread_one(tmp_path, value, method):
     volume = open_volume(store(tmp_path / "v.nii", np.full(SHAPE, value), RAS))
-    assert read_boxes(volume, [])[1] == (np.float32(value), 1.0)
+    found = read_boxes(volume, [], None, method)[1]
+    expected = Scale(np.float32(value), 1.0)
+    if method == "nyul":
+        expected = Scale(0.0, 1.0, (np.float32(value),) * 11)
+    assert found == expected
 
 
-def test_moments_that_nobody_needs_are_those_that_change_nothing(tmp_path):
+@pytest.mark.parametrize("method", MEASURED)
+@pytest.mark.parametrize("voxels", [1, 2, 5])
+def test_a_brain_mask_of_few_voxels_divides_by_nothing_small(tmp_path, method, voxels):
+    rng, inside = np.random.default_rng(voxels), np.zeros(SHAPE)
+    inside.reshape(-1)[:voxels] = 1
+    brain = read_brain(open_volume(store(tmp_path / "m.nii", inside, RAS, "u1")))
+    volume = open_volume(store(tmp_path / "v.nii", rng.normal(5, 2, SHAPE), RAS))
+    scale = read_boxes(volume, [], brain, method)[1]
+    assert np.isfinite([scale.location, scale.spread, *scale.landmarks]).all()
+    assert scale.spread > 0
+    if voxels == 1:
+        assert scale == read_boxes(volume, [], None, method)[1]
+
+
+def test_an_image_that_stays_as_it_is_has_no_scale(tmp_path):
     volume = open_volume(store(tmp_path / "v.nii", np.arange(336.0).reshape(SHAPE), RAS))
-    (voxels,), moments = read_boxes(volume, ALL, moments=False)
-    assert moments == (0.0, 1.0)
+    (voxels,), scale = read_boxes(volume, ALL, method="none")
+    assert scale == Scale(0.0, 1.0, (0.0,) * 11)
     assert np.array_equal(voxels, np.arange(336.0).reshape(SHAPE))
 
 
-def test_boxes_of_a_damaged_volume_are_refused(tmp_path):
+@pytest.mark.parametrize("method", ["none", *MEASURED])
+def test_boxes_of_a_damaged_volume_are_refused(tmp_path, method):
     data = np.ones(SHAPE)
     data[5, 6, 7] = np.nan
+    volume = open_volume(store(tmp_path / "v.nii", data, RAS))
     with pytest.raises(InputError, match="voxels must be finite, but 1 of 336"):
-        read_boxes(open_volume(store(tmp_path / "v.nii", data, RAS)), [Box((0, 0, 0), (1, 1, 1))])
+        read_boxes(volume, [Box((0, 0, 0), (1, 1, 1))], None, method)

@@ -202,3 +202,19 @@ def test_voxels_that_are_not_finite_are_counted(tmp_path):
     data[0, 0, 0], data[1, 2, 3], data[3, 3, 3] = np.nan, np.inf, -np.inf
     with pytest.raises(InputError, match="voxels must be finite, but 3 of 64 are NaN or infinite"):
         read_volume(open_volume(saved(tmp_path / "v.nii.gz", data)))
+
+
+@pytest.mark.parametrize(
+    ("sform_code", "qform_code", "used"),
+    [(2, 1, "sform"), (1, 0, "sform"), (0, 1, "qform"), (0, 0, "neither")],
+)
+def test_the_sform_places_a_grid_where_there_is_one_else_the_qform(tmp_path, sform_code, qform_code, used):
+    image = nib.Nifti1Image(np.zeros((4, 5, 6), np.float32), None)
+    places = {"sform": np.diag([-2.0, -2.0, 2.0, 1.0]), "qform": np.diag([2.0, 2.0, 2.0, 1.0])}
+    places["sform"][:3, 3], places["qform"][:3, 3] = (90, 126, -72), (-10, 20, 30)
+    image.set_qform(places["qform"], qform_code)
+    image.set_sform(places["sform"], sform_code)
+    nib.save(image, tmp_path / "v.nii")
+    volume = open_volume(tmp_path / "v.nii")
+    assert volume.placed is (used != "neither")
+    assert np.array_equal(volume.grid.affine, places.get(used, nib.load(tmp_path / "v.nii").affine))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data_prep.arrays import IntArray
 from models.registry import BASELINES
 from search.baseline import fit_shallow
 from search.fold import Task, run_fold
@@ -37,6 +38,12 @@ def task_of(study: Study, tmp_path: Path, **params: object) -> Task:
 
 def run(task: Task, tmp_path: Path) -> FoldResult:
     return run_fold(task, lambda task: fit_shallow(task, tmp_path / "cache"))
+
+
+def relabelled(task: Task, labels: IntArray) -> Task:
+    """The same fold with other labels."""
+    column = labels[:, None]
+    return replace(task, targets=replace(task.targets, labels=column, learned=column.astype(np.float32)))
 
 
 @pytest.mark.parametrize("name", BASELINES)
@@ -71,7 +78,7 @@ def test_biopsies_to_stop_on_beside_the_training_fold_set_the_threshold_and_noth
     result = run(task, tmp_path)
     labels = task.labels.copy()
     labels[rows[:7]] = 1 - labels[rows[:7]]
-    other = run(replace(task, labels=labels), tmp_path)
+    other = run(relabelled(task, labels), tmp_path)
     assert other.probabilities == result.probabilities != run(whole, tmp_path).probabilities
     if name == "constant":
         assert set(result.probabilities) == {float(task.labels[rows[7:]].mean())}
@@ -81,14 +88,14 @@ def test_biopsies_to_stop_on_beside_the_training_fold_set_the_threshold_and_noth
     if early_stopping == "inner":
         said = fit_shallow(task, tmp_path / "cache").stop
         assert said is not None
-        assert result.threshold == matching_threshold(task.labels[rows[:7]], said)
+        assert result.threshold == matching_threshold(task.labels[rows[:7]], said[:, 0])
 
 
 def test_held_out_labels_reach_nothing_but_the_record(study: Study, tmp_path: Path) -> None:
     task = task_of(study, tmp_path, architecture="texture_logistic", selection="nca")
     labels = task.labels.copy()
     labels[task.split.test] = 1 - labels[task.split.test]
-    result, other = (run(t, tmp_path) for t in (task, replace(task, labels=labels)))
+    result, other = (run(t, tmp_path) for t in (task, relabelled(task, labels)))
     assert (other.probabilities, other.threshold) == (result.probabilities, result.threshold)
     assert other.labels != result.labels
 
@@ -135,3 +142,49 @@ def test_a_model_without_the_sequence_says_the_same_of_a_copy(study: Study, tmp_
     n = len(rows)
     assert result.probabilities[:n] == result.probabilities[n:]
     assert len(set(result.probabilities)) > 1
+
+
+def study_with(study: Study, **label: object) -> Study:
+    return study.model_copy(update={"label": study.label.model_copy(update=label)})
+
+
+@pytest.mark.parametrize("name", ["constant", "roi_means", "texture_forest"])
+def test_a_regression_ranks_by_what_it_says_of_the_score(name: str, study: Study, tmp_path: Path) -> None:
+    task = task_of(study_with(study, rule="log-tpm"), tmp_path, architecture=name)
+    result = run(task, tmp_path)
+    assert task.targets.is_regression
+    assert len(result.values) == len(result.rows)
+    order = np.argsort(result.values, kind="stable")
+    assert (np.diff(np.array(result.probabilities)[order]) >= 0).all()
+    if name == "constant":
+        mean = task.material.labels.value[task.split.train].mean()
+        assert result.values == pytest.approx(np.full(len(result.rows), mean), rel=1e-5)
+    assert FoldResult.from_json(result.to_json()) == result
+
+
+def test_further_labels_are_those_of_models_of_their_own(study: Study, tmp_path: Path) -> None:
+    genes = ("CD3D", "CD3E")
+    several = study_with(study, genes=genes, combine="multi-label")
+    result = run(task_of(several, tmp_path, architecture="roi_means"), tmp_path)
+    for gene in genes:
+        alone = run(task_of(study_with(study, genes=(gene,)), tmp_path, architecture="roi_means"), tmp_path)
+        if gene == genes[0]:
+            assert (result.probabilities, result.threshold) == (alone.probabilities, alone.threshold)
+        elif alone.rows == result.rows:  # folds are made by the first label
+            assert result.heads[gene]["probabilities"] == pytest.approx(alone.probabilities)
+    assert list(result.heads) == ["CD3E"]
+    assert len(result.heads["CD3E"]["labels"]) == len(result.rows)
+
+
+def test_incomplete_biopsies_are_scored_but_teach_nothing_where_they_are_dropped(
+    study: Study, tmp_path: Path
+) -> None:
+    for person in (1, 5):
+        (tmp_path / "cohort" / f"sub-{person:03d}" / "T2.nii.gz").unlink()
+    dropping = study.model_copy(update={"input": study.input.model_copy(update={"missing": "drop"})})
+    task = task_of(dropping, tmp_path, architecture="roi_means")
+    kept = set(map(int, task.train))
+    assert kept == {row for row in map(int, task.split.train) if task.material.complete[row]}
+    assert kept < set(map(int, task.split.train))
+    assert set(map(int, task.fit)) | set(map(int, task.stop if task.stop is not None else [])) == kept
+    assert run(task, tmp_path).rows == tuple(map(int, task.split.test))

@@ -17,6 +17,7 @@ from data_prep.problems import InputError
 from search.booking import FOLD, finished_folds, settings_of
 from search.comparing import compare, find_contenders
 from search.home import Home
+from search.identity import SEARCHED
 from search.metrics import fold_metrics
 from search.opening import study_id
 from search.records import FoldResult
@@ -338,13 +339,25 @@ def test_else_the_folds_of_the_search_count(home: Home, changes: dict[str, Any])
 def test_other_folds_and_other_labels_are_refused_with_both_hashes(home: Home) -> None:
     attributes = load(home, "shallow").user_attrs
     clone(home, "refolded", folds=attributes["folds"] | {"hash": "f" * 64})
-    clone(home, "relabelled", identity=attributes["identity"] | {"cohort.labels": "e" * 64})
+    clone(home, "relabelled", identity=attributes["identity"] | {SEARCHED: "e" * 64})
     assert problems(home, "shallow", "refolded", "relabelled") == (
         "STUDY: shallow and refolded: only studies of the same fold table can be compared, but got sha256 "
         f"{attributes['folds']['hash']} and {'f' * 64}",
         "STUDY: shallow and relabelled: only studies of the same labels can be compared, but got sha256 "
         f"{attributes['identity']['cohort.labels']} and {'e' * 64}",
     )
+
+
+def test_a_study_that_learns_further_labels_is_compared_with_one_that_does_not(home: Home) -> None:
+    identity = load(home, "shallow").user_attrs["identity"]
+    clone(home, "several", good, identity=identity | {"cohort.labels": "e" * 64})
+    older = {key: value for key, value in identity.items() if key != SEARCHED}
+    clone(home, "older", bad, identity=older)
+    found = compare(find_contenders(home, None, ["shallow:2", "several:2", "older:2"]), "brier")
+    assert [rival.comparison is not None for rival in found.rivals] == [True, True]
+    clone(home, "unlike", identity=older | {"cohort.labels": "e" * 64})
+    (told,) = problems(home, "shallow", "unlike")
+    assert "only studies of the same labels can be compared" in told
 
 
 def test_labels_that_folds_cut_otherwise_are_refused(home: Home) -> None:

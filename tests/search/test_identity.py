@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data_prep.augmentation import augmenter, epoch_generator
+from data_prep.augmentation import epoch_generator
 from data_prep.features.simple import roi_means
 from data_prep.features.texture import texture
+from data_prep.fold_input import fit_input
 from data_prep.inputs import model_input
 from data_prep.problems import InputError
 from search.fold import Task
 from search.home import Home
-from search.identity import check_identity, identity_of, own_before
+from search.identity import SEARCHED, check_identity, identity_of, own_before, searched_label
 from search.material import Material, prepare
 from search.records import TrialConfig
 from search.specs import augment_spec
@@ -43,7 +44,7 @@ def test_what_is_checked_is_what_is_recorded_from_then_on(made: Any, tmp_path: P
     assert check_identity(*made(), before, Home.at(tmp_path / "home")) == before
 
 
-@pytest.mark.parametrize("key", ["search.seed", "default.dropout", "cohort.patches.radius"])
+@pytest.mark.parametrize("key", ["search.seed", "default.dropout", "cohort.patches.radius", SEARCHED])
 def test_an_identity_of_an_earlier_version_gains_what_it_lacks(made: Any, tmp_path: Path, key: str) -> None:
     now = identity_of(*made())
     before = {name: value for name, value in now.items() if name != key}
@@ -57,13 +58,28 @@ def test_another_default_of_what_is_not_sampled_is_refused(made: Any, tmp_path: 
 
 
 def test_data_are_named_only_where_no_setting_explains_their_difference(made: Any, tmp_path: Path) -> None:
-    before = identity_of(*made()) | {"cohort.labels": "0" * 64}
+    before = identity_of(*made()) | {"cohort.labels": "0" * 64, SEARCHED: "0" * 64}
     with pytest.raises(InputError, match=r"cohort\.labels: must stay .* sha256 000000000000\)") as caught:
         check_identity(*made(), before, Home.at(tmp_path / "home"))
     assert len(caught.value.problems) == 1
     with pytest.raises(InputError, match=r"training\.epochs: must stay") as caught:
         check_identity(*made("training.epochs=3"), before, Home.at(tmp_path / "home"))
     assert len(caught.value.problems) == 1
+
+
+def test_the_label_searched_for_is_the_same_with_further_labels_beside_it(made: Any) -> None:
+    one, several, other = (
+        identity_of(*made(f"label.genes={genes}", f"label.combine={combine}"))
+        for genes, combine in (
+            (["CD3D"], "mean-z"),
+            (["CD3D", "CD3E"], "multi-label"),
+            (["CD3E"], "mean-z"),
+        )
+    )
+    assert searched_label(one) == searched_label(several) != searched_label(other)
+    assert one["cohort.labels"] != several["cohort.labels"]
+    older = {key: value for key, value in one.items() if key != SEARCHED}
+    assert searched_label(older) == searched_label(one)
 
 
 def test_patches_cut_out_larger_are_compared_where_the_recorded_ones_reach(made: Any, tmp_path: Path) -> None:
@@ -98,7 +114,8 @@ def test_a_larger_radius_changes_neither_folds_nor_what_a_smaller_one_trains_on(
         params = {"architecture": "small_cnn", "patch_radius": 3, "learning_rate": 0.01, "batch_size": 9}
         settings = study.parameters.settings({**params, "optimizer": "adam"})
         task = Task.of(material, study, TrialConfig(settings, 7), 0)
-        augment = augmenter(augment_spec(study, settings), material.patches, task.fit, 3, material.missing)
+        view = fit_input(material.patches, task.train, 3, material.missing)
+        augment = view.augmenter(augment_spec(study, settings), material.patches, task.fit)
         epochs = [augment(epoch_generator(task.seed, epoch)).tobytes() for epoch in range(1, 9)]
         images = model_input(material.patches, 3, material.missing).tobytes()
         features = [

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,10 @@ import nibabel as nib
 import pytest
 
 from data_prep.folds import read_folds
-from data_prep.inputs import model_input
+from data_prep.inputs import input_channels
 from data_prep.problems import InputError
 from search.home import Home
-from search.material import freeze_folds, prepare
+from search.material import Material, freeze_folds, prepare
 from search.study_file import Study
 
 MakeStudy = Callable[..., Study]
@@ -95,24 +95,35 @@ def test_early_stopping_needs_two_participants_in_every_training_fold(
     assert len(prepare(alone, Home.at(tmp_path / "home"), frozen=False).patches) == 12
 
 
-@pytest.mark.parametrize(
-    ("missing", "biopsies", "channels"), [("zero", 36, 3), ("mask", 36, 4), ("drop", 33, 3)]
-)
-def test_a_missing_sequence_is_zero_masked_or_its_biopsies_dropped(
-    make_cohort: Callable[..., Path],
-    make_study: MakeStudy,
-    tmp_path: Path,
-    missing: str,
-    biopsies: int,
-    channels: int,
+@pytest.mark.parametrize(("missing", "channels"), [("zero", 3), ("mask", 4), ("mean", 3), ("drop", 3)])
+def test_however_a_missing_sequence_is_shown_all_biopsies_are_scored(
+    make_cohort: Callable[..., Path], make_study: MakeStudy, tmp_path: Path, missing: str, channels: int
 ) -> None:
     make_cohort(tmp_path / "cohort", missing={(2, "T2")})
     material = prepare(
         make_study(tmp_path, f"input.missing={missing}"), Home.at(tmp_path / "home"), frozen=False
     )
-    assert len(material.patches) == biopsies
-    assert model_input(material.patches, 2, missing).shape == (biopsies, 5, 5, channels)
-    assert material.excluded["missing_sequence"] == 36 - biopsies
+    assert (len(material.patches), int(material.complete.sum())) == (36, 33)
+    assert sorted(row for split in material.folds.splits() for row in split.test) == list(range(36))
+    assert len(input_channels(material.patches, missing)) == channels
+    for split in material.folds.splits():
+        learnable = material.learnable(split.train)
+        lacking = set(split.train) - set(learnable)
+        assert bool(lacking) == (missing == "drop" and "sub-002" not in owners(material, split.test))
+        assert owners(material, sorted(lacking)) <= {"sub-002"}
+
+
+def owners(material: Material, rows: Iterable[int]) -> set[str]:
+    return {material.patches.participant_id[row] for row in rows}
+
+
+def test_training_folds_of_incomplete_biopsies_alone_are_refused(
+    make_cohort: Callable[..., Path], make_study: MakeStudy, tmp_path: Path
+) -> None:
+    make_cohort(tmp_path / "cohort", missing={(person, "T2") for person in range(11)})
+    with pytest.raises(InputError, match="'drop' must leave biopsies of both labels to train on") as caught:
+        prepare(make_study(tmp_path, "input.missing=drop"), Home.at(tmp_path / "home"), frozen=False)
+    assert len(caught.value.problems) >= 1
 
 
 def test_biopsies_without_expression_are_left_out_and_counted(make_study: MakeStudy, tmp_path: Path) -> None:
@@ -149,3 +160,20 @@ def test_what_is_wrong_with_study_and_cohort_is_said_together(make_study: MakeSt
 def test_participants_are_numbered_in_order_of_appearance(make_study: MakeStudy, tmp_path: Path) -> None:
     material = prepare(make_study(tmp_path), Home.at(tmp_path / "home"), frozen=False)
     assert material.participant.tolist() == [k % 12 for k in range(36)]
+
+
+def test_a_further_label_that_a_training_fold_knows_nothing_of_is_refused(
+    make_study: MakeStudy, tmp_path: Path
+) -> None:
+    study = make_study(tmp_path, "label.genes=['CD3D', 'CD3E']", "label.combine=multi-label")
+    table = tmp_path / "cohort" / "expression.tsv"
+    head, *rows = [line.split("\t") for line in table.read_text().splitlines()]
+    place = head.index("CD3E")
+    for row in rows[3:]:
+        row[place] = "n/a"
+    table.write_text("\n".join("\t".join(row) for row in (head, *rows)) + "\n")
+    with pytest.raises(
+        InputError, match="CD3E must be measured in training biopsies on both sides"
+    ) as caught:
+        prepare(study, Home.at(tmp_path / "home"), frozen=False)
+    assert all("CD3D" not in line for line in caught.value.problems)

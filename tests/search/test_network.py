@@ -180,3 +180,66 @@ def test_training_thresholds_label_each_fold_by_its_own_training_median(
     train = [row for row in range(36) if row not in result.rows]
     assert result.label_threshold == pytest.approx(np.median(data.labels.score[train]))
     assert result.labels == tuple(int(data.labels.score[row] > result.label_threshold) for row in result.rows)
+
+
+def study_of(make_study: Callable[..., Study], folder: Path, *overrides: str) -> tuple[Study, Material]:
+    study = make_study(folder, *overrides)
+    return study, prepare(study, Home.at(folder / "home"), frozen=False)
+
+
+def test_a_regression_is_given_standardised_values_and_no_labels(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    study, material = study_of(make_study, tmp_path, "label.rule=log-tpm")
+    result, given, _ = played(material, study)
+    split = material.folds.splits()[0]
+    learned = np.concatenate([given["fit"].y, given["stop"].y])
+    value = material.labels.value[split.train]
+    assert sorted(learned) == pytest.approx(sorted((value - value.mean()) / value.std()), abs=1e-5)
+    assert (given["model"].task, given["model"].outputs) == ("regression", 1)
+    assert len(result.values) == len(split.test)
+    assert (np.argsort(result.values) == np.argsort(result.probabilities)).all()
+
+
+def test_further_labels_are_given_to_one_network_beside_the_first(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    study, material = study_of(
+        make_study, tmp_path, "label.genes=['CD3D', 'CD3E']", "label.combine=multi-label"
+    )
+    trainer = RecordingTrainer()
+    task = Task.of(material, study, TrialConfig(study.parameters.settings(SETTINGS), 7), 0)
+    fit = trainer.fit
+
+    def two(*args: Any, **hooks: Any) -> Any:
+        fitted = fit(*args, **hooks)
+        return SimpleNamespace(
+            **vars(fitted)
+            | {"predict": lambda x: np.stack([np.full(len(x), 0.4), np.full(len(x), 0.6)], axis=1)}
+        )
+
+    trainer.fit = two  # type: ignore[method-assign]
+    result = run_fold(task, lambda task: train_network(task, trainer, lambda _: None))  # type: ignore[arg-type]
+    assert (trainer.given["fit"].y.shape[1], trainer.given["model"].outputs) == (2, 2)
+    assert set(result.probabilities) == {0.4}
+    assert set(result.heads["CD3E"]["probabilities"]) == {0.6}
+    heads = material.labels.heads(task.split.train)
+    assert result.heads["CD3E"]["labels"] == heads[1].label[task.split.test].tolist()
+
+
+def test_dropped_biopsies_reach_no_training_array_and_are_scored(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    make_study(tmp_path)
+    (tmp_path / "cohort" / "sub-004" / "T2.nii.gz").unlink()
+    study, material = study_of(make_study, tmp_path, "input.missing=drop")
+    split = next(
+        s
+        for s in material.folds.splits()
+        if "sub-004" not in {material.folds.participant_id[r] for r in s.test}
+    )
+    result, given, _ = played(material, study, split.index)
+    images = model_input(material.patches, 3, "drop")
+    taught = rows_of(np.concatenate([given["fit"].x, given["stop"].x]), images)
+    assert taught == {int(row) for row in split.train if material.complete[row]}
+    assert result.rows == tuple(map(int, split.test))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +172,24 @@ def test_a_trial_that_was_lost_before_it_had_a_run_gets_none(
 def test_the_summary_adds_up_the_cost(make_fold: Callable[..., FoldResult]) -> None:
     summary = trial_summary([make_fold(0), make_fold(1)])
     assert (summary["seconds"], summary["folds_done"]) == (3.0, 2.0)
+
+
+def test_further_labels_of_any_name_reach_mlflow(
+    make_fold: Callable[..., FoldResult], tmp_path: Path
+) -> None:
+    fold = make_fold(0)
+    names = ("HLA-A*02 [x]", "HLA-A_02 [x]", "CD8A")
+    head = {
+        "labels": list(fold.labels),
+        "probabilities": list(fold.probabilities),
+        "threshold": 0.5,
+        "label_threshold": 1.0,
+    }
+    summary = trial_summary([replace(fold, heads=dict.fromkeys(names, head))])
+    beside = [name for name in summary if name.partition(".")[0].startswith(("HLA", "CD8A"))]
+    assert len([name for name in beside if "roc_auc" in name]) == 3
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    run = client.create_run(client.create_experiment("e"))
+    for name, value in summary.items():
+        client.log_metric(run.info.run_id, name, value)
+    assert set(client.get_run(run.info.run_id).data.metrics) == set(summary)

@@ -69,12 +69,12 @@ def test_a_study_survives_its_json(study_file: Path) -> None:
         ("[search]\ntrial_timeout = inf", "search.trial_timeout: must be a finite number, but got inf"),
         ("[search]\ntrial_timeout = '1h'", "search.trial_timeout: must be a number, but got '1h'"),
         ("[input]\nslices = 2", "input.slices: must be odd"),
-        ("[input]\nspacing_mm = -1", 'input.spacing_mm: must be "native" or millimetres above 0, but got -1'),
+        ("[input]\nspacing_mm = -1", 'input.spacing_mm: 0.1 to 10 mm are possible, or "native", but got -1'),
         ("[input]\naugmentation = ['flop']", "unknown name 'flop'; did you mean 'flip'"),
         ("[input]\nsequences = []", 'input.sequences: must be "all" or a list of different sequences'),
-        ("[label]\nrule = 'log-tpm'", "'log-tpm'"),
+        ("[label]\nrule = 'log_tpm'", "'log_tpm'"),
         ("[label]\nrule = 'above:x'", "label.rule"),
-        ("[label]\ngenes = []", "label.genes: must be a list that is not empty"),
+        ("[label]\ngenes = []", "label.genes: at least one and each once is needed, but got []"),
         ("[label]\ngenes = 'CD3D'", "label.genes: must be a list, but got 'CD3D'"),
         ("[search]\nseed = 99999999999999999999", "search.seed: a whole number has at most 64 bits"),
     ],
@@ -118,3 +118,30 @@ def test_an_override_needs_section_key_and_value(study_file: Path, override: str
 def test_the_studies_that_ship_are_valid(name: str) -> None:
     study = read_study(Path(__file__).parents[2] / "studies" / name)
     assert study.search.enqueue[0]["architecture"] == "resnet50"
+
+
+def test_settings_that_a_label_or_the_architectures_have_no_use_for_are_refused(study_file: Path) -> None:
+    smooth = ["label.rule=log-tpm", "space.label_smoothing=[0.0, 0.1]"]
+    with pytest.raises(InputError, match="only labels can be smoothed, but rule 'log-tpm' learns values"):
+        read_study(study_file, smooth)
+    assert read_study(study_file, smooth[1:]).parameters.domain("label_smoothing")
+    shallow = ["search.enqueue=[]", "space={}", "space.architecture=['roi_means']"]
+    with pytest.raises(InputError, match="'augment' is for networks, but the space offers none"):
+        read_study(study_file, [*shallow, "input.repeats=augment"])
+    with pytest.raises(InputError, match="`slice_mm` is the distance of several slices, but slices = 1"):
+        read_study(study_file, ["input.slice_mm=5.0"])
+
+
+def test_a_column_takes_the_place_of_the_default_gene_and_not_of_one_that_is_named(study_file: Path) -> None:
+    study = read_study(study_file, ["label.column=t_cells"])
+    assert (study.label.genes, study.label.definition.heads) == ((), ("t_cells",))
+    with pytest.raises(InputError, match=r"label\.column: takes the place of genes"):
+        read_study(study_file, ["label.column=t_cells", "label.genes=['CD3D']"])
+
+
+@pytest.mark.parametrize("value", ["'z-score'", "{ FA = 'z-score' }"])
+def test_an_unknown_normalisation_names_the_nearest(study_file: Path, value: str) -> None:
+    with pytest.raises(
+        InputError, match=r"input\.normalisation: unknown name 'z-score'; did you mean 'zscore'"
+    ):
+        read_study(study_file, [f"input.normalisation={value}"])

@@ -89,9 +89,10 @@ def test_a_study_without_results_says_so() -> None:
     assert "No trial is complete yet." in text
 
 
-def test_a_real_study_is_described_in_two_lines(finished: Any) -> None:
+def test_a_real_study_is_described_by_its_cohort_its_labels_and_its_folds(finished: Any) -> None:
     text = printed(describe(study_record(finished.outcome.study, finished.home)), width=120)
     assert "cohort toy: 36 biopsies of 12 participants, 18 positive" in text
+    assert "label CD3D: 18 of 36 biopsies above" in text
     assert "folds: 3 x 1" in text
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from search.metrics import DIRECTIONS
 from search.verdict import verdict
 
 TEST = {"statistic": "roc_auc", "permutations": 199, "configurations": 20, "reductions": []}
@@ -31,7 +32,9 @@ def record(**changes: Any) -> dict[str, Any]:
         "tuned_minus_default": {"default_trial": 0, "estimate": 0.02, "ci95": [-0.05, 0.08]},
     }
     selected = {"rule": "rank-average", "trials": [3, 7, 1]}
-    return {"selected": selected, "honest": honest | changes}
+    trial = {"number": 3, "metrics": dict.fromkeys(DIRECTIONS, 0.66), "complete_cases": None}
+    trial |= {"further_labels": {}}
+    return {"selected": selected, "honest": honest | changes, "trials": [trial]}
 
 
 def said(**changes: Any) -> str:
@@ -95,3 +98,15 @@ def test_a_permutation_test_is_told_with_what_was_permuted() -> None:
 
 def test_a_study_without_a_complete_trial_has_no_verdict() -> None:
     assert verdict({"selected": {"rule": "argmax", "trials": []}, "honest": {}}).plain == ""
+
+
+def test_complete_cases_and_further_labels_stand_beside() -> None:
+    told = record()
+    assert "every sequence" not in verdict(told).plain
+    told["trials"][0] |= {
+        "complete_cases": {"biopsies": 101, "metrics": {"roc_auc": 0.7}},
+        "further_labels": {"CD8A": {"roc_auc": 0.6}, "GFAP": {"roc_auc": None}},
+    }
+    text = verdict(told).plain
+    assert "trial 3 on the 101 biopsies with every sequence: roc auc 0.700 (on all: 0.660)" in text
+    assert "trial 3, labels beside: CD8A 0.600, GFAP - (roc auc; the one searched for: 0.660)" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from search.home import Home
 from search.material import prepare
 from search.records import TrialConfig
 from search.refits.fit import Fit, Shuffle
+from search.scenes import map_scenes
 from search.study_file import Study
 from search.workshop import Workshop, first
 
@@ -110,3 +112,36 @@ def test_a_fit_is_the_trials_fold_and_scores_copies_beside(
     expected = (*fold.probabilities, *fold.probabilities[::-1])
     assert shuffled.probabilities == pytest.approx(expected, rel=1e-6)
     assert len(set(fold.probabilities)) > 1
+
+
+@pytest.mark.parametrize("architecture", ["small_cnn", "roi_means"])
+def test_a_fit_scores_the_second_scans_of_those_held_out(
+    architecture: str, make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    """Second scans that are copies of the first are scored the same, and so is a lattice over them."""
+    changes = (
+        "search.enqueue=[]",
+        "space={}",
+        f"space.architecture=['{architecture}']",
+        "space.patch_radius=[2]",
+    )
+    study, home = make_study(tmp_path, *changes), Home.at(tmp_path / "home")
+    for participant in range(0, 12, 2):
+        own = tmp_path / "cohort" / f"sub-{participant:03}"
+        shutil.copytree(own, own / "again")
+    with (tmp_path / "cohort" / "cohort.toml").open("a") as file:
+        file.write('[repeats]\nimages = "{participant_id}/again/{sequence}.nii.gz"\n')
+    material = prepare(study, home, frozen=False)
+    shop = Workshop(study, material, home.cache, None)
+    config = TrialConfig(study.parameters.settings({"architecture": architecture, "patch_radius": 2}), 3)
+    fit = replace(Fit.of(config, material.folds.splits()[1]), scenes=("second", *map_scenes(8.0)))
+    result = shop.fit(fit, lambda _: None)
+    scanned = [int(material.patches.participant_id[row][-3:]) % 2 == 0 for row in fit.test]
+    again = [p for p, twice in zip(result.probabilities, scanned, strict=True) if twice]
+    assert 0 < len(again) < len(fit.test)
+    assert result.scenes["second"]["probabilities"] == pytest.approx(again, rel=1e-6)
+    one, other = (result.scenes[name]["probabilities"] for name in map_scenes(8.0))
+    assert one == pytest.approx(other, rel=1e-6)
+    assert len(one) > len(again)
+    plain = shop.fit(replace(fit, scenes=()), lambda _: None)
+    assert (plain.probabilities, plain.scenes) == (result.probabilities, {})

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from data_prep.intensity import LANDMARKS
 from data_prep.patches import PatchRequest, PatchSet
 
 
@@ -23,6 +24,7 @@ def make_patches() -> Callable[..., PatchSet]:
             present=present.astype(bool),
             mean=np.zeros(present.shape, dtype=np.float32),
             std=np.ones(present.shape, dtype=np.float32),
+            landmarks=np.zeros((*present.shape, LANDMARKS), dtype=np.float32),
             voxel_mm=np.ones((n, 2)),
             biopsy_id=tuple(f"b{k:02}" for k in range(n)),
             participant_id=tuple(f"sub-{k // 2:03}" for k in range(n)),

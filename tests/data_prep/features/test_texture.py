@@ -6,6 +6,7 @@ from data_prep.features.gabor import gabor
 from data_prep.features.glcm import glcm
 from data_prep.features.levels import grey_levels
 from data_prep.features.texture import texture
+from data_prep.fold_input import fit_input
 from data_prep.problems import InputError
 
 IMAGES = np.random.default_rng(0).normal(size=(5, 9, 9, 3)).astype(np.float32)
@@ -81,9 +82,39 @@ def test_nobody_with_a_sequence_still_gives_its_columns(make_patches):
     assert np.isnan(table.values).all()
 
 
-def test_intensities_that_are_not_z_scored_are_refused(make_patches):
-    with pytest.raises(InputError, match=r"need normalisation = 'zscore'.*but got 'none'"):
-        texture(make_patches(IMAGES, PRESENT, normalisation="none"), 2)
+@pytest.mark.parametrize("method", ["zscore", "robust", "white-matter", ("robust", "zscore", "robust")])
+def test_any_scale_of_the_image_itself_will_do(make_patches, method):
+    found = texture(make_patches(IMAGES, PRESENT, normalisation=method), 2)
+    assert np.array_equal(found.values, texture(make_patches(IMAGES, PRESENT), 2).values, equal_nan=True)
+
+
+@pytest.mark.parametrize("method", ["none", "nyul"])
+def test_units_of_a_training_fold_have_to_be_fitted_first(make_patches, method):
+    patches = make_patches(IMAGES, PRESENT, normalisation=("zscore", method, "zscore"))
+    with pytest.raises(InputError, match=f"need intensities in units of a spread.*T2 .*'{method}'"):
+        texture(patches, 2)
+    fold = fit_input(patches, np.arange(4), 2, "zero")
+    assert (
+        texture(fold.normalised(patches), 2).values.shape
+        == texture(make_patches(IMAGES, PRESENT), 2).values.shape
+    )
+
+
+def test_maps_are_read_in_units_of_the_training_fold(make_patches):
+    maps = make_patches(1e-3 * (IMAGES + 5), PRESENT, normalisation="none")
+    fold = fit_input(maps, np.arange(5), 4, "zero")
+    scores = fold.normalised(maps).images(4)
+    found = texture(fold.normalised(maps), 4)
+    assert np.array_equal(found.values, texture(make_patches(scores, PRESENT), 4).values, equal_nan=True)
+    levels = [
+        value for name, value in zip(found.names, found.values[0], strict=True) if "glcm_entropy" in name
+    ]
+    assert min(levels) > 4
+
+
+def test_an_unfitted_sequence_that_nobody_has_needs_no_units(make_patches):
+    patches = make_patches(IMAGES, PRESENT * [1, 0, 1], normalisation=("zscore", "none", "zscore"))
+    assert np.isnan(texture(patches, 2).values).any()
 
 
 def test_one_voxel_is_refused(make_patches):

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Collection
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from optuna.trial import FrozenTrial
 
 from search.audit import SUSPICIOUS_AUC
 from search.audit.conduct import check_evaluated, check_looks, check_pretraining, check_size
 from search.audit.looks import FILE, look
 from search.audit.record import NOT_APPLICABLE, NOT_CHECKED, PASSED, SUSPICIOUS
 from search.audit.subject import Subject
-from search.booking import SETTINGS
+from search.booking import FOLD, SETTINGS, finished_folds
 from search.statistics.performance import Measured
 
 
@@ -25,12 +28,41 @@ def test_a_result_too_good_for_such_a_cohort_is_flagged(
     assert check_size(subject).verdict == verdict
 
 
-def test_biopsies_dropped_for_a_missing_sequence_are_counted(audited: Subject) -> None:
-    assert check_evaluated(audited).verdict == PASSED
-    material = replace(audited.material, missing="drop", excluded={"no_expression": 2, "missing_sequence": 5})
-    check = check_evaluated(replace(audited, material=material))
-    assert (check.verdict, check.figures["dropped"]) == (SUSPICIOUS, 5)
-    assert "5 of 41 labelled biopsies" in check.sentence
+def without(trial: FrozenTrial, rows: Collection[int]) -> FrozenTrial:
+    """A trial as it would be booked had some biopsies not been scored."""
+    trial = copy.deepcopy(trial)
+    for split, fold in finished_folds(trial).items():
+        places = [place for place, row in enumerate(fold.rows) if row not in rows]
+        names = ("rows", "participants", "labels", "probabilities")
+        kept = {name: tuple(getattr(fold, name)[place] for place in places) for name in names}
+        trial.system_attrs[f"{FOLD}{split}"] = replace(fold, **kept).to_json()
+    return trial
+
+
+def test_labelled_biopsies_that_some_trial_did_not_score_are_counted(audited: Subject) -> None:
+    check = check_evaluated(audited)
+    assert (check.verdict, check.figures["labelled"], check.figures["scored"]) == (PASSED, 36, 36)
+    for lacking in ([0], [0, 35]):
+        subject = replace(audited)
+        subject.__dict__["trials"] = [without(audited.trials[0], lacking), *audited.trials[1:]]
+        check = check_evaluated(subject)
+        assert (check.verdict, check.figures["scored"]) == (SUSPICIOUS, 36 - len(lacking))
+        assert f"{len(lacking)} of 36 labelled biopsies were not scored" in check.sentence
+
+
+def test_biopsies_that_the_cohort_labels_and_no_trial_knows_are_counted(audited: Subject) -> None:
+    material = audited.material
+    whole = material.patches
+    fewer = replace(material, patches=whole.take(np.arange(34)))
+    check = check_evaluated(replace(audited, material=fewer))
+    assert (check.verdict, check.figures["scored"]) == (SUSPICIOUS, 34)
+    assert "2 of 36 labelled biopsies were not scored" in check.sentence
+
+
+def test_without_a_complete_trial_nobody_was_scored(audited: Subject) -> None:
+    subject = replace(audited)
+    subject.__dict__["trials"] = []
+    assert check_evaluated(subject).verdict == NOT_CHECKED
 
 
 def test_looks_are_told_as_those_that_are_counted(audited: Subject) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data_prep.labels import LabelDefinition
 from search.audit.labels import check_cut, check_policy, cut_at
 from search.audit.record import NOT_CHECKED, PASSED, SUSPICIOUS
 from search.audit.subject import Subject
@@ -95,6 +96,24 @@ def test_cuts_are_of_all_scores_or_of_the_training_folds(audited: Subject) -> No
     for held in range(3):
         cut = np.percentile(labels.score[fold != held], 60)
         np.testing.assert_array_equal(found[fold == held], labels.score[fold == held] > cut)
+
+
+def test_several_genes_are_scored_by_the_training_fold_that_cuts_them(audited: Subject) -> None:
+    """At the median it is the very label that the study's own rule makes; the second gene varies by fold."""
+    labels, fold = audited.material.labels, audited.material.folds.fold[0]
+    rng = np.random.default_rng(0)
+    tpm = np.exp(rng.normal(size=(len(fold), 2)) * np.stack([np.ones(len(fold)), 0.1 + 3.0 * fold], axis=1))
+    log = np.log2(tpm + 1)
+    score = ((log - log.mean(axis=0)) / log.std(axis=0)).mean(axis=1)
+    definition = LabelDefinition(("A", "B"), "above-median", "training")
+    labels = replace(labels, tpm=tpm, score=score, definition=definition)
+    found = cut_at(labels, audited, fold, 50)
+    by_cohort = np.zeros(len(fold), dtype=np.int64)
+    for held in range(3):
+        own, _ = labels.relabel(np.flatnonzero(fold != held))
+        np.testing.assert_array_equal(found[fold == held], own[fold == held])
+        by_cohort[fold == held] = score[fold == held] > np.median(score[fold != held])
+    assert (found != by_cohort).any()
 
 
 def test_without_a_complete_trial_nothing_is_said(audited: Subject) -> None:

@@ -149,7 +149,7 @@ def test_an_impossible_inner_search_is_refused_before_anything_is_forecast(
 @pytest.mark.parametrize(
     ("label", "said"),
     [
-        (LabelSection(), "the median of the whole cohort"),
+        (LabelSection(), "drawn through the whole cohort"),
         (LabelSection(genes=("A", "B"), rule="above:0"), "several genes are z-scored"),
         (LabelSection(genes=("A", "B"), threshold_from="training"), None),
         (LabelSection(rule="above:1.03"), None),

@@ -46,6 +46,8 @@ CHANGES: list[dict[str, Any]] = [
     {"shuffles": (Shuffle("T2", (5, 4)),)},
     {"shuffles": (Shuffle("T1", (4, 5)),)},
     {"stop": None},
+    {"scenes": ("second",)},
+    {"scenes": ("second", "map-first:4")},
 ]
 
 
@@ -62,6 +64,12 @@ def test_a_fit_that_went_through_json_is_the_same(change: dict[str, Any]) -> Non
     assert back.key == fit.key
 
 
+def test_a_fit_without_scenes_has_the_key_that_it_had_before_there_were_any() -> None:
+    """So that what was fitted then is not fitted again."""
+    assert FIT.key == "dd7f4f5925dd2620d0da2f9cd0f2e35c"
+    assert "scenes" not in FIT.as_json()
+
+
 def test_the_key_does_not_depend_on_the_order_of_the_settings() -> None:
     turned = TrialConfig(dict(reversed(FIT.config.settings.items())), 5)
     assert replace(FIT, config=turned).key == FIT.key
@@ -72,6 +80,7 @@ def test_a_fit_of_a_split_has_the_seed_of_the_trials_own_fold() -> None:
     fit = Fit.of(FIT.config, split)
     assert (fit.seed, fit.split, fit.repeat, fit.fold) == (FIT.config.fold_seed(7), 7, 1, 2)
     assert (fit.train, fit.test, fit.order, fit.shuffles, fit.stop) == ((0, 3), (1, 2), None, (), None)
+    assert fit.scenes == ()
 
 
 @pytest.fixture
@@ -87,6 +96,16 @@ def test_the_context_is_what_would_change_a_result_and_nothing_else(context: Cal
     assert context() == context("search.trials=50", "validation.repeats=3", "validation.seed=4")
     others = ["label.genes=['CD3E']", "label.rule='above:1.0'", "training.epochs=3", "input.missing='zero'"]
     assert len({context(), *(context(change) for change in others)}) == 5
+
+
+def test_second_scans_that_training_shows_are_part_of_the_context(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    study = make_study(tmp_path)
+    material = prepare(study, Home.at(tmp_path / "home"), frozen=False)
+    patches = material.patches
+    seen = {context_of(study, replace(material, second=one)) for one in (None, patches, patches.take([0]))}
+    assert len(seen) == 3
 
 
 @pytest.mark.parametrize("change", [{"numpy": "1.0"}, {"scikit-learn": "1.0"}, {"python": "4.0"}])

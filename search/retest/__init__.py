@@ -1,0 +1,1 @@
+"""Test-retest: how far features, probabilities and maps agree between two scans of the same sites."""

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from search.flags import Commands, add_home, add_set, add_storage, add_tracking
+from search.import_parser import add_import
 from search.judging_parser import add_judging
 from search.phantom_parser import add_phantom
 from search.retest_parser import add_retest
@@ -35,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_phantom(commands)
+    add_import(commands)
     _add_patches(commands)
     _add_run(commands)
     _add_space(commands)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from search.check_parser import add_check
 from search.flags import Commands, add_home, add_set, add_storage, add_tracking
 from search.import_parser import add_import
 from search.judging_parser import add_judging
@@ -37,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_phantom(commands)
     add_import(commands)
+    add_check(commands)
     _add_patches(commands)
     _add_run(commands)
     _add_space(commands)

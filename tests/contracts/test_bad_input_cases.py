@@ -1,10 +1,11 @@
-"""What the suite of bad input holds: 456 cases, each run through the command line, and searches for more."""
+"""What the suite of bad input holds: 493 cases, each run through the command line, and searches for more."""
 
 from __future__ import annotations
 
 import re
 
 from tests.contracts import (
+    test_bad_input_cohorts,
     test_bad_input_commands,
     test_bad_input_judging,
     test_bad_input_links,
@@ -14,6 +15,7 @@ from tests.contracts import (
 )
 
 MODULES = (
+    test_bad_input_cohorts,
     test_bad_input_commands,
     test_bad_input_judging,
     test_bad_input_links,

@@ -45,7 +45,7 @@ def test_optuna_is_asked_for_values_in_one_module(path: Path) -> None:
 
 
 PARTS = [
-    *(f"data_prep/{part}" for part in ("features", "importing", "phantom")),
+    *(f"data_prep/{part}" for part in ("check", "features", "importing", "phantom")),
     *(
         f"search/{part}"
         for part in ("audit", "doctor", "gallery", "refits", "report", "retest", "statistics")

@@ -1,0 +1,1 @@
+"""Quality control of a cohort: every problem at once, by severity, each with what to do."""

@@ -1,0 +1,55 @@
+"""What quality control has to say: one record a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+SEVERITIES: Final = ("error", "warning", "note")
+"""From what stops a study, over what is probably a mistake, to what one should know."""
+
+_NAMED: Final = 5  # of a list in one line, the rest is counted
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One problem of a cohort.
+
+    Attributes:
+        severity: A name of `SEVERITIES`.
+        code: A short stable name of the kind of problem, such as "grid-differs"; other programs match it.
+        where: File, row or participant, as every problem of the house is quoted.
+        what: The law, then the value met.
+        advice: What to do about it, one sentence.
+        participant: Whom it concerns; None for the cohort as a whole.
+        biopsies: Ids of the biopsies it concerns.
+    """
+
+    severity: str
+    code: str
+    where: str
+    what: str
+    advice: str
+    participant: str | None = None
+    biopsies: tuple[str, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """The finding as one line."""
+        return f"{self.where}: {self.what} {self.advice}".strip()
+
+
+def ranked(findings: Iterable[Finding]) -> list[Finding]:
+    """The worst first, those of one severity in the order in which they came; repeats are dropped."""
+    return sorted(dict.fromkeys(findings), key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def named(names: Sequence[str], most: int = _NAMED) -> str:
+    """Names as a reader takes them in: the first few, and how many more.
+
+    >>> named(["a", "b"]), named(["a", "b", "c", "d"], most=2)
+    ('a, b', 'a, b and 2 more')
+    """
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -16,6 +16,8 @@ from data_prep.volumes import Volume, slabs
 
 _LEAST_BOTTOM = 1e-3  # share of voxels at the least value, below which it is no use to look where they are
 
+_PEAK = 1  # times the voxels of the next value, from which the least one is more than a tail
+
 
 def digest_of(volume: Volume) -> Digest:
     """Read a volume to its end; NaN and what is infinite as float32 are counted, not refused.
@@ -88,7 +90,10 @@ def _ends(usable: FloatArray) -> tuple[float, float, float, float, int]:
 
 
 def _enclosed(voxels: FloatArray, at_bottom: float) -> float:
-    """The part of `at_bottom` that is no background: not connected with the rim through its like."""
+    """The part of `at_bottom` that is no background: not connected with the rim through its like.
+
+    0 too where the next value is as frequent, as at the tail of noise in whole numbers.
+    """
     if at_bottom < _LEAST_BOTTOM:
         return 0.0
     filled = voxels != 0
@@ -98,4 +103,7 @@ def _enclosed(voxels: FloatArray, at_bottom: float) -> float:
     is_background = np.zeros(count + 1, dtype=np.bool_)
     is_background[np.concatenate(rim)] = True
     is_background[0] = True
-    return int(np.count_nonzero(~is_background[labels])) / int(np.count_nonzero(filled))
+    enclosed = int(np.count_nonzero(~is_background[labels]))
+    above = voxels[filled & ~lowest]
+    is_tail = enclosed <= _PEAK * np.count_nonzero(above == above.min())
+    return 0.0 if is_tail else enclosed / int(np.count_nonzero(filled))

@@ -9,7 +9,7 @@ An image that is only badly registered may pass for mirrored by that (up to 1.46
 heads of 25 mm). So a suspect is looked at again: it and its mirror image are each shifted to where they fit
 best, on each other image by itself. For three of four others the mirror image must then tell more. Measured
 by the lower quartile of the ratio: sound suspects of phantoms with errors of 1 to 2 mm at 32 to 64 voxels
-reach 0.993, mirrored images without such errors begin at 1.099. With such errors only a third to a half of
+reach 0.993, mirrored images without such errors begin at 1.099. With such errors only a fifth to a half of
 the mirrored images are found.
 """
 

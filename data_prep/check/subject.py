@@ -35,7 +35,7 @@ class Digest:
         content: sha256 of the scaled voxels in canonical order, as little-endian float32.
         small: The volume in canonical order, block-averaged to at most 32 voxels an edge; float32.
         enclosed: As `at_bottom`, but without the background, whose voxels touch each other all the way to the
-            volume's rim; 0 where `at_bottom` is below a thousandth.
+            volume's rim; 0 where `at_bottom` is below a thousandth or the next value is as frequent.
     """
 
     low: float

@@ -370,6 +370,9 @@ FAULTS = (
     Fault("all zero", "all-zero", in_voxels(np.zeros_like)),
     Fault("NaN", "not-finite", in_voxels(lambda data: np.where(data > np.median(data), data, np.nan)), "NaN"),
     Fault("clipped", "clipped", in_voxels(lambda data: np.minimum(data, np.percentile(data, 98)))),
+    Fault(
+        "clipped from below", "clipped", in_voxels(lambda data: np.maximum(data, np.median(data))), "least"
+    ),
     Fault("negative", "negative", in_voxels(lambda data: data - 2 * np.median(data)), "negative"),
     Fault("normalised", "normalised", in_voxels(lambda data: (data - data.mean()) / data.std())),
     Fault("another unit", "scale-differs", in_voxels(lambda data: data / 1000), "times less"),

@@ -111,6 +111,8 @@ def test_the_last_lines_count() -> None:
 
 def test_summaries_fit_a_terminal_of_80_columns() -> None:
     some = record([person("sub-1"), person("sub-2")], [finding(1), finding(2, "note")])
+    some["cohort"] = "a-cohort-with-a-name"
+    some["sites"][0]["of"] = some["sites"][1]["of"] = 1000
     for line in (sites_line(some), summary_line(some)):
         lines = wrapped(line)
         assert len(lines) == 2

@@ -95,3 +95,21 @@ def test_a_truncated_volume_is_refused_even_with_nan_in_it(tmp_path: Path, fill:
 def test_blocks_are_means() -> None:
     voxels = np.arange(70, dtype=np.float32).reshape(70, 1, 1)
     assert block_averaged(voxels)[:, 0, 0].tolist() == [3 * k + 1 for k in range(23)]
+
+
+def test_the_least_value_inside_is_told_from_a_background_and_from_a_tail(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    voxels = rng.gamma(4.0, 50.0, (20, 20, 20)).astype(np.float32) + 10
+    voxels[:5] = 5
+    inside = np.zeros(voxels.shape, dtype=bool)
+    inside[7:18:3, 7:18:3, 7:18:3] = True  # 64 voxels, none at another's side nor at the rim
+
+    def enclosed(values: np.ndarray) -> float:
+        nib.save(nib.Nifti1Image(values, np.eye(4)), tmp_path / "x.nii.gz")
+        return digest_of(open_volume(tmp_path / "x.nii.gz")).enclosed
+
+    assert enclosed(voxels) == 0
+    assert enclosed(np.where(inside, np.float32(5), voxels)) == pytest.approx(64 / 8000)
+    tail = np.where(inside, np.float32(5), voxels)
+    tail[6, 5:15, 5:15] = 6
+    assert enclosed(tail) == 0

@@ -130,7 +130,7 @@ def disturb(
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_kills_at_random_moments_lose_nothing(ward: Ward, sampler: str, seed: int) -> None:
     disturb(ward, 25, sampler, 100 * SEED + seed, trials=14)
 
@@ -142,7 +142,9 @@ def test_many_kills_at_random_moments_lose_nothing(ward: Ward, sampler: str, see
     disturb(ward, 100, sampler, 100 * SEED + seed, trials=24)
 
 
-@pytest.mark.parametrize(("sampler", "seed"), [("random", 21), ("tpe", 22)])
+@pytest.mark.parametrize(
+    ("sampler", "seed"), [("random", 21), pytest.param("tpe", 22, marks=pytest.mark.slow)]
+)
 def test_the_real_command_line_and_the_real_child_lose_nothing(ward: Ward, sampler: str, seed: int) -> None:
     disturb(ward, 16, sampler, 100 * SEED + seed, trials=12, text=REAL, span=4.0)
 
@@ -219,7 +221,7 @@ def crash(ward: Ward, points: list[Point], trials: int = 2, folds: int = 2) -> N
 PARTS = 4
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("part", [0, 1, *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, PARTS))])
 def test_a_kill_between_any_two_writes_loses_nothing(ward: Ward, part: int) -> None:
     _, points = ward.undisturbed(2, "random", LIGHT, 2)
     draw = random.Random(SEED)  # noqa: S311

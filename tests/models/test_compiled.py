@@ -103,7 +103,13 @@ def test_an_epoch_is_its_steps_in_turn(spec, easy):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("optimizer", [RATE, OptimizerSpec("amsgrad", 1e-3), OptimizerSpec("sgd", 1e-2, 0.9)])
+SLOWER = [
+    pytest.param(spec, marks=pytest.mark.slow)
+    for spec in (OptimizerSpec("amsgrad", 1e-3), OptimizerSpec("sgd", 1e-2, 0.9))
+]
+
+
+@pytest.mark.parametrize("optimizer", [RATE, *SLOWER])
 def test_steps_compiled_by_xla_equal_the_others(spec, easy, optimizer):
     plain, compiled = CompiledModel(spec, optimizer), CompiledModel(spec, optimizer, xla=True)
     order, cuts = np.arange(40), np.array([0, 20, 40])

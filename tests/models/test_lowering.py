@@ -226,7 +226,7 @@ def _gradients(network, variables, x, y):
     return [gradient.numpy().astype(np.float64) for gradient in tape.gradient(loss, variables)]
 
 
-@pytest.mark.parametrize("side", [9, 17])
+@pytest.mark.parametrize("side", [pytest.param(9, marks=pytest.mark.slow), 17])
 def test_the_gradients_of_resnet50_are_as_exact_as_those_of_stock_keras(side):
     """Both beside float64. On maps of one pixel float32 alone errs by per cents."""
     spec = ModelSpec("resnet50", (side, side, 9))

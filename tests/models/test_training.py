@@ -234,6 +234,7 @@ def test_a_kept_network_of_another_size_gives_the_numbers_of_a_fresh_one(spec, a
     assert after.history == Trainer().fit(spec, adam, ONCE, easy, more).history
 
 
+@pytest.mark.slow
 def test_the_saved_network_keeps_weights_out_of_reach_as_they_were_drawn(adam):
     """At 9 pixels, ResNet50 trains only the centres of nine kernels."""
     spec, rng = ModelSpec("resnet50", (9, 9, 2)), np.random.default_rng(0)

@@ -133,7 +133,9 @@ def mixed_slices(cohort: Path) -> None:
     [
         (two_ids, "duplicate scans", ("sub-001", "sub-099", "two ids")),
         (participant_labels, "participant labels", ("depend on the participant alone",)),
-        (duplicated_scan, "duplicate scans", ("sub-002", "sub-005", "T1")),
+        pytest.param(
+            duplicated_scan, "duplicate scans", ("sub-002", "sub-005", "T1"), marks=pytest.mark.slow
+        ),
         (flipped_scan, "duplicate scans", ("sub-003", "sub-007", "T2")),
     ],
     ids=[

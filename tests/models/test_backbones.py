@@ -8,8 +8,8 @@ from models.spec import ModelSpec
 
 STOCK = [
     (resnet50, keras.applications.ResNet50, 17),
-    (resnet152, keras.applications.ResNet152, 5),
-    (densenet201, keras.applications.DenseNet201, 29),
+    pytest.param(resnet152, keras.applications.ResNet152, 5, marks=pytest.mark.slow),
+    pytest.param(densenet201, keras.applications.DenseNet201, 29, marks=pytest.mark.slow),
 ]
 
 

@@ -76,6 +76,7 @@ print(is_op_determinism_enabled())
 """
 
 
+@pytest.mark.slow
 def test_training_runs_with_deterministic_kernels_when_asked():
     """In a process of its own, as they cannot be switched off again."""
     command = [sys.executable, "-P", "-c", DETERMINISTIC]

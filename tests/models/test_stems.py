@@ -16,7 +16,7 @@ def _network(name, stem, resize_to=None, channels=2):
     return keras.Model(patch, behind_stem(NETWORKS[name], patch, stem, resize_to))
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+@pytest.fixture(scope="module", params=["resnet50", pytest.param("densenet201", marks=pytest.mark.slow)])
 def pair(request):
     """One network behind the small stem and as it is."""
     return _network(request.param, "small"), _network(request.param, "paper")

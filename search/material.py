@@ -20,7 +20,7 @@ from data_prep.cohort import Cohort, read_cohort
 from data_prep.folds import FoldTable, make_folds, read_folds, write_folds
 from data_prep.inputs import complete_rows
 from data_prep.intensity import methods_of
-from data_prep.labels import Labels, label_biopsies
+from data_prep.labels import UNKNOWN, Labels, label_biopsies
 from data_prep.patches import PatchRequest, PatchSet
 from data_prep.problems import InputError, Problems, nearest
 from data_prep.repeats import second_scans
@@ -253,15 +253,16 @@ def _check_heads(labels: Labels, train: IntArray, where: str, problems: Problems
     """Note each further label that a training fold knows too little of."""
     if len(labels.definition.heads) == 1:
         return
-    for gene, name in enumerate(labels.definition.heads):
-        known = train[~np.isnan(labels.tpm[train, gene])]
-        found = {int(label) for label in labels.heads(known)[gene].label[known]} if len(known) else set()
-        if len(found) < 2:
-            problems.add(
-                "label.genes",
-                f"{name} must be measured in training biopsies on both sides of its cut, but {where} has it "
-                f"in {len(known)} of {len(train)}",
-            )
+    names, known = labels.definition.heads, (~np.isnan(labels.tpm[train])).sum(axis=0)
+    poor = [int(gene) for gene in np.flatnonzero(known == 0)]
+    if not poor:  # else no cut can be drawn
+        poor = [n for n, head in enumerate(labels.heads(train)) if len({*head.label[train]} - {UNKNOWN}) < 2]
+    for gene in poor:
+        problems.add(
+            "label.genes",
+            f"{names[gene]} must be measured in training biopsies on both sides of its cut, but {where} has "
+            f"it in {known[gene]} of {len(train)}",
+        )
 
 
 def _read_frozen(path: Path, patches: PatchSet) -> FoldTable:

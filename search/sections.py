@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from data_prep.inputs import MISSING
-from data_prep.intensity import METHODS
+from data_prep.intensity import AUTO, METHODS
 from data_prep.label_rules import COMBINATIONS, LabelDefinition
 from data_prep.patch_set import MOST_SLICES, SLICE_MM, SPACING_MM
 from data_prep.problems import nearest
@@ -30,9 +30,6 @@ AUGMENTATIONS: dict[str, dict[str, Value]] = {
 
 # How the result of a search is chosen among its trials, the default first (search.statistics.selection).
 SELECTIONS = ("rank-average", "one-se", "argmax")
-
-
-AUTO = "auto"  # the normalisation that suits each sequence by what it measures
 
 
 class Section(BaseModel):

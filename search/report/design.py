@@ -33,11 +33,9 @@ def slices_words(study: Study) -> str:
 def grids_words(study: Study) -> str:
     """What becomes of a participant's sequences that lie on different grids."""
     reference = study.input.resample_to
-    return (
-        "refused"
-        if reference is None
-        else f"resampled to that of {reference}, or to their finest of those who lack it"
-    )
+    if reference is None:
+        return "refused"
+    return f"resampled to that of {reference}, for those who lack it to their finest"
 
 
 def normalisation_words(study: Study, material: Material | None) -> str:

@@ -162,15 +162,17 @@ def test_participants_are_numbered_in_order_of_appearance(make_study: MakeStudy,
     assert material.participant.tolist() == [k % 12 for k in range(36)]
 
 
+@pytest.mark.parametrize("kept", [(0, 1, 2), (0, 12, 24)])  # of three participants, or all of one
+@pytest.mark.parametrize("rule", [(), ("label.rule=above-quantile:0.5", "label.threshold_from=training")])
 def test_a_further_label_that_a_training_fold_knows_nothing_of_is_refused(
-    make_study: MakeStudy, tmp_path: Path
+    make_study: MakeStudy, tmp_path: Path, rule: tuple[str, ...], kept: tuple[int, ...]
 ) -> None:
-    study = make_study(tmp_path, "label.genes=['CD3D', 'CD3E']", "label.combine=multi-label")
+    study = make_study(tmp_path, "label.genes=['CD3D', 'CD3E']", "label.combine=multi-label", *rule)
     table = tmp_path / "cohort" / "expression.tsv"
     head, *rows = [line.split("\t") for line in table.read_text().splitlines()]
     place = head.index("CD3E")
-    for row in rows[3:]:
-        row[place] = "n/a"
+    for number, row in enumerate(rows):
+        row[place] = row[place] if number in kept else "n/a"
     table.write_text("\n".join("\t".join(row) for row in (head, *rows)) + "\n")
     with pytest.raises(
         InputError, match="CD3E must be measured in training biopsies on both sides"

@@ -30,7 +30,7 @@ def test_what_is_learned_beside_the_outcome_is_named() -> None:
 
 def test_grids_and_normalisation_in_words() -> None:
     assert grids_words(study()) == "refused"
-    assert grids_words(study(input={"resample_to": "T1Gd"})).startswith("resampled to that of T1Gd, or")
+    assert grids_words(study(input={"resample_to": "T1Gd"})).startswith("resampled to that of T1Gd, for")
     assert normalisation_words(study(input={"normalisation": "robust"}), None) == "robust"
     table = study(input={"normalisation": {"FA": "none", "*": "zscore"}})
     assert normalisation_words(table, None) == "FA: none and *: zscore"

@@ -449,7 +449,9 @@ def flood(port: int) -> list[bytes]:
                     connection.shutdown(socket.SHUT_WR)
                 connection.settimeout(5)
                 answers.append(connection.recv(4096).partition(b"\r\n")[0])
-            except ConnectionError:  # a server may hang up while it is still being sent to
+            except TimeoutError:
+                raise
+            except OSError:  # a server may hang up while it is still being sent to
                 continue
     return answers
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -175,7 +176,7 @@ def test_the_summary_adds_up_the_cost(make_fold: Callable[..., FoldResult]) -> N
 
 
 def test_further_labels_of_any_name_reach_mlflow(
-    make_fold: Callable[..., FoldResult], tmp_path: Path
+    finished: Any, make_fold: Callable[..., FoldResult], tmp_path: Path
 ) -> None:
     fold = make_fold(0)
     names = ("HLA-A*02 [x]", "HLA-A_02 [x]", "CD8A")
@@ -188,7 +189,9 @@ def test_further_labels_of_any_name_reach_mlflow(
     summary = trial_summary([replace(fold, heads=dict.fromkeys(names, head))])
     beside = [name for name in summary if name.partition(".")[0].startswith(("HLA", "CD8A"))]
     assert len([name for name in beside if "roc_auc" in name]) == 3
-    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    # A copy: alembic, which makes a new one, bears no other thread that makes one at the same time.
+    copy = shutil.copy(finished.home.root / "mlflow.db", tmp_path / "mlflow.db")
+    client = MlflowClient(f"sqlite:///{copy}")
     run = client.create_run(client.create_experiment("e"))
     for name, value in summary.items():
         client.log_metric(run.info.run_id, name, value)

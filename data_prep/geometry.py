@@ -114,7 +114,12 @@ def same_places(one: Grid, other: Grid) -> bool:
 
 
 def overlap(one: Grid, other: Grid) -> bool:
-    """Whether some of one grid's box lies inside the box of the other; boxes have the other's axes."""
+    """Whether two grids seem to share a place: seen along the axes of either, their boxes meet."""
+    return _reaches(one, other) and _reaches(other, one)
+
+
+def _reaches(one: Grid, other: Grid) -> bool:
+    """Whether the box around one grid, along the axes of the other, meets the other's own."""
     turn, shift = between(one, other)
     corners = np.array([*np.ndindex(2, 2, 2)]) * np.array(one.canonical_shape) - 0.5
     seen = corners @ turn.T + shift
@@ -196,11 +201,16 @@ def rounded(position: DoubleArray) -> DoubleArray:
     return np.asarray(np.round(position, _PLACE_DECIMALS) + 0.0, dtype=np.float64)
 
 
+def ras_sign(coordinates: Coordinates) -> DoubleArray:
+    """What world coordinates are multiplied by to be RAS, or RAS to be as they are written; shape (3,)."""
+    return np.array([-1.0, -1.0, 1.0]) if coordinates.convention == "LPS" else np.ones(3)
+
+
 def _canonical_of(grid: Grid, position: Sequence[float], coordinates: Coordinates) -> DoubleArray:
     """Canonical voxels, and parts of one, of a site in world coordinates."""
-    sign = np.array([-1.0, -1.0, 1.0]) if coordinates.convention == "LPS" else np.ones(3)
     inverse = np.linalg.inv(grid.canonical_affine)
-    return np.asarray(inverse[:3, :3] @ (sign * _bounded(position)) + inverse[:3, 3], dtype=np.float64)
+    place = ras_sign(coordinates) * _bounded(position)
+    return np.asarray(inverse[:3, :3] @ place + inverse[:3, 3], dtype=np.float64)
 
 
 def _bounded(position: Sequence[float]) -> DoubleArray:

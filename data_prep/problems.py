@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 _LONGEST_LINE = 1500
 _MOST_NAMES = 60  # of a hint, in full
+_NAMED = 5  # of a list in one line, the rest is counted
 _MOST_COMPARED = 5000  # names; comparing takes about 10 microseconds each
 
 
@@ -72,6 +73,16 @@ def one_line(text: str) -> str:
 def _escaped(match: re.Match[str]) -> str:
     mark = match.group()
     return mark if mark.isprintable() else mark.encode("unicode_escape").decode()
+
+
+def named(names: Sequence[str], most: int = _NAMED) -> str:
+    """Names as a reader takes them in: the first few, and how many more.
+
+    >>> named(["a", "b"]), named(["a", "b", "c", "d"], most=2)
+    ('a, b', 'a, b and 2 more')
+    """
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -71,10 +71,8 @@ def _caption(people: Sequence[Record], shown: Sequence[Record]) -> str:
 def findings_list(record: Record) -> Group:
     """The findings by severity and kind, the first few of each in full."""
     groups: dict[tuple[str, str], list[Record]] = {}
-    for severity in SEVERITIES:
-        for finding in record["findings"]:
-            if finding["severity"] == severity:
-                groups.setdefault((severity, finding["code"]), []).append(finding)
+    for finding in record["findings"]:
+        groups.setdefault((finding["severity"], finding["code"]), []).append(finding)
     return Group(*(part for kind, found in groups.items() for part in _group(*kind, found)))
 
 

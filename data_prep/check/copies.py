@@ -18,9 +18,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from data_prep.arrays import DoubleArray, FloatArray
-from data_prep.check.findings import Finding, named
+from data_prep.check.findings import Finding
 from data_prep.check.intensities import Image, images_of, is_constant, is_mask
 from data_prep.check.subject import Subject
+from data_prep.problems import named
 
 COPY: Final = 0.997
 """Correlation of the detail of two images, from which one is made from the other."""

@@ -11,8 +11,9 @@ from typing import Final
 import numpy as np
 
 from data_prep.arrays import BoolArray
-from data_prep.check.findings import Finding, named
+from data_prep.check.findings import Finding
 from data_prep.check.units import CHOSEN, unit_findings, varying
+from data_prep.problems import named
 from data_prep.records import Cohort, Expression
 
 _LEAST_ROWS: Final = 3  # that hold one value before it is no chance
@@ -44,20 +45,20 @@ def _silent_genes(table: Expression) -> Iterator[Finding]:
     measured = np.asarray(known.any(axis=0))
     absent = _names(table.genes, ~measured)
     if absent:
-        yield Finding(
-            "warning" if len(table.genes) < CHOSEN else "note",
+        yield _of_genes(
+            table,
+            absent,
             "gene-missing",
-            f"{table.file}: column {absent[0]}",
             f"a gene needs values, but {named(absent)} has n/a in every row.",
             "Fill the column, or remove it.",
         )
     expressed = np.asarray((np.nan_to_num(table.values) != 0).any(axis=0))
     silent = _names(table.genes, measured & ~expressed)
     if silent:
-        yield Finding(
-            "warning" if len(table.genes) < CHOSEN else "note",
+        yield _of_genes(
+            table,
+            silent,
             "gene-silent",
-            f"{table.file}: column {silent[0]}",
             f"a gene must be expressed somewhere, but {named(silent)} is 0 in every biopsy.",
             "Nothing can be learnt of it: look for a wrong gene name in the step that wrote the table.",
         )
@@ -70,13 +71,19 @@ def _constant_genes(table: Expression) -> Iterator[Finding]:
     constant &= (np.nan_to_num(table.values) != 0).any(axis=0)
     names = _names(table.genes, np.asarray(constant))
     if names:
-        yield Finding(
-            "warning" if len(table.genes) < CHOSEN else "note",
+        yield _of_genes(
+            table,
+            names,
             "gene-constant",
-            f"{table.file}: column {names[0]}",
             f"a gene must vary, but {named(names)} has one value in every biopsy.",
             "Nothing can be learnt of it: look at the step that wrote the table.",
         )
+
+
+def _of_genes(table: Expression, names: Sequence[str], code: str, what: str, advice: str) -> Finding:
+    """A finding on genes: chosen ones should tell something, of a transcriptome some never do."""
+    severity = "warning" if len(table.genes) < CHOSEN else "note"
+    return Finding(severity, code, f"{table.file}: column {names[0]}", what, advice)
 
 
 def _names(names: Sequence[str], chosen: BoolArray) -> list[str]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 SEVERITIES: Final = ("error", "warning", "note")
 """From what stops a study, over what is probably a mistake, to what one should know."""
-
-_NAMED: Final = 5  # of a list in one line, the rest is counted
 
 
 @dataclass(frozen=True)
@@ -43,13 +41,3 @@ class Finding:
 def ranked(findings: Iterable[Finding]) -> list[Finding]:
     """The worst first, those of one severity in the order in which they came; repeats are dropped."""
     return sorted(dict.fromkeys(findings), key=lambda finding: SEVERITIES.index(finding.severity))
-
-
-def named(names: Sequence[str], most: int = _NAMED) -> str:
-    """Names as a reader takes them in: the first few, and how many more.
-
-    >>> named(["a", "b"]), named(["a", "b", "c", "d"], most=2)
-    ('a, b', 'a, b and 2 more')
-    """
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

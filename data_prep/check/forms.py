@@ -53,5 +53,5 @@ def _finding(visited: Visited, file: File, apart: float) -> Finding:
         f"{_corners_mm(file):.2g} mm ({apart:.2g} voxels) apart; here sform counts.",
         "Find out which one is right, and write it into both.",
         visited.participant,
-        tuple(biopsy.biopsy_id for biopsy in visited.biopsies),
+        visited.ids,
     )

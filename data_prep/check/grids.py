@@ -9,11 +9,12 @@ from typing import Final
 import numpy as np
 
 from data_prep.arrays import DoubleArray
-from data_prep.check.findings import Finding, named
+from data_prep.check.findings import Finding
 from data_prep.check.sharing import owners
 from data_prep.check.subject import File, Subject, Visited
 from data_prep.cohort_file import Coordinates
 from data_prep.geometry import Grid, overlap, same_grid, same_places
+from data_prep.problems import named
 from data_prep.volumes import Volume
 
 _LEAST_ANGLE: Final = 0.05  # degrees; single precision in a header is a thousandth of that
@@ -82,13 +83,13 @@ def _unplaced(visited: Visited, file: File) -> Finding:
         "a header must say where its grid lies, but sform_code and qform_code are both 0.",
         "Convert the file again, or copy sform and qform from an image that it was registered to.",
         visited.participant,
-        _ids(visited),
+        visited.ids,
     )
 
 
 def _differs(visited: Visited, file: File, usual: File, advice: str) -> Finding:
     one, other = _volume(usual), _volume(file)
-    together = one.placed and other.placed and overlap(one.grid, other.grid) and overlap(other.grid, one.grid)
+    together = one.placed and other.placed and overlap(one.grid, other.grid)
     if same_places(one.grid, other.grid):
         advice = "The voxels are the same: store the file in the order of the others."
     elif min(other.grid.shape) == 1:
@@ -106,7 +107,7 @@ def _differs(visited: Visited, file: File, usual: File, advice: str) -> Finding:
         f"{difference(one.grid, other.grid)}.",
         advice,
         visited.participant,
-        _ids(visited),
+        visited.ids,
     )
 
 
@@ -152,10 +153,6 @@ def _volume(file: File) -> Volume:
     if file.volume is None:
         raise ValueError(f"{file.label}: its header could not be read")
     return file.volume
-
-
-def _ids(visited: Visited) -> tuple[str, ...]:
-    return tuple(biopsy.biopsy_id for biopsy in visited.biopsies)
 
 
 def difference(usual: Grid, other: Grid) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from data_prep.arrays import BoolArray, DoubleArray, FloatArray
+from data_prep.check.subject import block_steps
 
 # Air varies by its noise, of which a head stands out by many times; in what has no air, nothing does.
 _NOISES: Final = 6.0
@@ -45,7 +46,7 @@ def find_head(smalls: Sequence[FloatArray], shape: tuple[int, int, int]) -> Head
     if not found:
         return None
     blocks = ndimage.binary_fill_holes(np.any(found, axis=0))
-    return Head(blocks, np.array([-(-size // 32) for size in shape], dtype=np.float64))
+    return Head(blocks, np.array(block_steps(shape), dtype=np.float64))
 
 
 def _outstanding(small: FloatArray) -> BoolArray | None:

@@ -15,8 +15,9 @@ from typing import Final
 
 import numpy as np
 
-from data_prep.check.findings import Finding, named
+from data_prep.check.findings import Finding
 from data_prep.check.subject import Digest, File, Subject
+from data_prep.problems import named
 
 CLIPPED: Final = 1e-3
 """Share of the voxels that hold the greatest value: sound images reach 1.5e-4, which is two voxels."""
@@ -86,8 +87,8 @@ def images_of(subject: Subject) -> list[Image]:
     for visit in subject.visits:
         for file in (*visit.images.values(), *visit.repeats.values()):
             if file.digest is not None:
-                ids = tuple(biopsy.biopsy_id for biopsy in visit.biopsies)
-                found.setdefault((file.kind, file.label), Image(visit.participant, ids, file, file.digest))
+                image = Image(visit.participant, visit.ids, file, file.digest)
+                found.setdefault((file.kind, file.label), image)
     return list(found.values())
 
 

@@ -49,7 +49,7 @@ def _alone(visited: Visited, file: File) -> Iterator[Finding]:
         what,
         "Draw or export it again, or remove the file.",
         visited.participant,
-        tuple(biopsy.biopsy_id for biopsy in visited.biopsies),
+        visited.ids,
     )
 
 
@@ -66,5 +66,5 @@ def _spill(visited: Visited) -> Iterator[Finding]:
         f"{found['brain'].label}.",
         "The brain mask may cut off the tumour, or the two may not be registered: look at them together.",
         visited.participant,
-        tuple(biopsy.biopsy_id for biopsy in visited.biopsies),
+        visited.ids,
     )

@@ -186,5 +186,5 @@ def _finding(visited: Visited, file: File, rest: Sequence[File], ratio: float) -
         f"mirrored, it shares {ratio:.3g} times the information with them.",
         "Hold it against the original, and mend its affine or its voxels.",
         visited.participant,
-        tuple(biopsy.biopsy_id for biopsy in visited.biopsies),
+        visited.ids,
     )

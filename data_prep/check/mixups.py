@@ -74,7 +74,9 @@ def cohort_mixup(subject: Subject) -> MixUp | None:
         counted = joined(placements, part)
         if not counted or not len(counted[DECLARED]):
             continue
-        ranks = {name: _rank(placements, name, part) for name in OTHERS}
+        # Sites that a reading explains in this part, then in the others.
+        told = [counted, *filter(None, (joined(placements, other) for other in PARTS if other != part))]
+        ranks = {name: tuple(int(each[name].sum()) for each in told) for name in OTHERS}
         best = max(ranks, key=lambda name: ranks[name])
         other, declared = int(counted[best].sum()), int(counted[DECLARED].sum())
         sites = len(counted[DECLARED])
@@ -103,13 +105,6 @@ def inside_part(placement: Placement, part: str) -> Mapping[str, BoolArray] | No
         return placement.inside
     region = placement.regions.get(part)
     return None if region is None else region.inside
-
-
-def _rank(placements: Sequence[Placement], name: str, first: str) -> tuple[int, ...]:
-    """Sites that a reading explains in a part, then in the others."""
-    parts = [first, *(part for part in PARTS if part != first)]
-    counts = [joined(placements, part) for part in parts]
-    return tuple(int(counted[name].sum()) if counted else 0 for counted in counts)
 
 
 def sign_test(won: int, lost: int) -> float:
@@ -180,17 +175,20 @@ def of_cohort(subject: Subject, mixup: MixUp) -> Finding:
         f"{mixup.sites} do. If they are {reading.words}, {mixup.other} do.{more}",
         reading.advice,
         None,
-        tuple(biopsy.biopsy_id for visited in subject.visits for biopsy in visited.biopsies),
+        tuple(name for visited in subject.visits for name in visited.ids),
     )
 
 
 def _one_based(subject: Subject, biopsies: Sequence[str]) -> Finding:
+    equal = f"indices of {len(biopsies)} sites equal"
+    if len(biopsies) == 1:
+        equal = f"an index of '{biopsies[0]}' equals"
     return Finding(
         "error",
         "counted-from-one",
         _where(subject),
-        f"voxel indices count from 0, but those of {len(biopsies)} sites equal the number of voxels, and "
-        "none is 0: they seem to count from 1.",
+        f"voxel indices count from 0, but {equal} the number of voxels, and none is 0: they seem to count "
+        "from 1.",
         "If so, subtract 1 from x, y and z.",
         None,
         tuple(biopsies),

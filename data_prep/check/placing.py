@@ -14,7 +14,7 @@ from data_prep.check.head import find_head
 from data_prep.check.intensities import is_mask
 from data_prep.check.subject import File, Placement, Region, Visited
 from data_prep.cohort_file import Coordinates
-from data_prep.geometry import Grid, same_places
+from data_prep.geometry import Grid, between, nearest_voxel, same_places
 from data_prep.problems import InputError
 from data_prep.volumes import Volume, slabs
 
@@ -100,17 +100,11 @@ def _head(visited: Visited, grid: Grid) -> tuple[BoolArray, Grid] | None:
 
 def _in_mask(mask: BoolArray, grid: Grid, image: Grid, voxels: Mapping[str, IntArray]) -> Region:
     """Which sites fall into a mask that may lie on another grid than the image."""
-    moved = {name: _moved(at, image, grid) for name, at in voxels.items()}
+    turn, shift = between(image, grid)
+    moved = {name: nearest_voxel(at @ turn.T + shift) for name, at in voxels.items()}
     inside = {name: _at(mask, at) for name, at in moved.items()}
     gap = np.array([_gap(mask, grid.voxel_size, site) for site in moved[DECLARED]])
     return Region(inside, gap)
-
-
-def _moved(voxels: IntArray, one: Grid, other: Grid) -> IntArray:
-    """Canonical voxels of one grid as those of another that lie nearest to their centres."""
-    change = np.linalg.inv(other.canonical_affine) @ one.canonical_affine
-    moved = voxels @ change[:3, :3].T + change[:3, 3]
-    return np.asarray(np.floor(np.round(moved, 3) + 0.5), dtype=np.int64)
 
 
 def _at(mask: BoolArray, voxels: IntArray) -> BoolArray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from data_prep.check.conventions import DECLARED
 from data_prep.check.findings import SEVERITIES, Finding
-from data_prep.check.mixups import PARTS
+from data_prep.check.mixups import PARTS, inside_part
 from data_prep.check.subject import Subject, Visited
 
 
@@ -69,14 +69,15 @@ def _sites(subject: Subject, part: str) -> dict[str, Any] | None:
     total, inside, farthest = 0, 0, 0.0
     outside: list[str] = []
     for visited in subject.visits:
-        if visited.placement is None or (part != "image" and part not in visited.placement.regions):
+        placement = visited.placement
+        counted = None if placement is None else inside_part(placement, part)
+        if placement is None or counted is None:
             continue
-        region = visited.placement.regions.get(part)
-        is_in = visited.placement.inside[DECLARED] if region is None else region.inside[DECLARED]
+        is_in = counted[DECLARED]
         total, inside = total + len(is_in), inside + int(is_in.sum())
-        outside += [b.biopsy_id for b, here in zip(visited.biopsies, is_in, strict=True) if not here]
-        if region is not None:
-            farthest = max(farthest, float(region.gap.max()))
+        outside += [name for name, here in zip(visited.ids, is_in, strict=True) if not here]
+        if part in placement.regions:
+            farthest = max(farthest, float(placement.regions[part].gap.max()))
     if not total:
         return None
     known = part != "image" and np.isfinite(farthest)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from data_prep.check.findings import Finding, named
+from data_prep.check.findings import Finding
 from data_prep.check.subject import Subject
+from data_prep.problems import named
 
 
 def sharing_findings(subject: Subject) -> Iterator[Finding]:

@@ -10,10 +10,11 @@ import numpy as np
 
 from data_prep.arrays import BoolArray
 from data_prep.check.conventions import DECLARED, READINGS
-from data_prep.check.findings import Finding, named
+from data_prep.check.findings import Finding
 from data_prep.check.mixups import PARTS, is_mixed_up, joined
-from data_prep.check.some_sites import FAR, inside_if, is_told, of_visit, returning
+from data_prep.check.some_sites import FAR, SEVERAL, inside_if, is_told, of_visit, returning
 from data_prep.check.subject import Placement, Subject, Visited
+from data_prep.problems import named
 from data_prep.records import Biopsy
 
 ALONE: Final = 40.0
@@ -108,15 +109,15 @@ def _otherwise(placement: Placement, place: int, part: str) -> str:
 def _beside(subject: Subject, visits: Sequence[Visited]) -> Iterator[Finding]:
     """One note a part on the sites that lie outside it by no more than a targeting error."""
     for part in ("brain", "tumor"):
-        seen = [(v.biopsies, v.placement) for v in visits if v.placement and part in v.placement.regions]
+        seen = [(v.ids, v.placement) for v in visits if v.placement and part in v.placement.regions]
         gaps = np.array([gap for _, placement in seen for gap in placement.regions[part].gap])
-        biopsies = [biopsy.biopsy_id for each, _ in seen for biopsy in each]
+        biopsies = [name for ids, _ in seen for name in ids]
         near = np.flatnonzero((gaps > 0) & (gaps <= FAR)) if len(gaps) else np.array([], dtype=np.int64)
         if len(near) and (part == "brain" or (len(gaps) >= _MANY and len(near) <= EXCEPTIONS * len(gaps))):
-            words = returning(joined([placement for _, placement in seen], part), near)
-            otherwise = (
-                f" They lie in it if the coordinates are {words}." if words and part == "brain" else ""
-            )
+            is_telling = part == "brain" and len(near) >= SEVERAL
+            readings = joined([placement for _, placement in seen], part) if is_telling else {}
+            words = returning(readings, near)
+            otherwise = f" They lie in it if the coordinates are {words}." if words else ""
             yield _told_beside(
                 subject, part, {biopsies[n]: float(gaps[n]) for n in near}, len(gaps), otherwise
             )

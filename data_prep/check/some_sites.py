@@ -15,9 +15,10 @@ import numpy as np
 
 from data_prep.arrays import BoolArray, IntArray
 from data_prep.check.conventions import DECLARED, OTHERS, READINGS
-from data_prep.check.findings import Finding, named
+from data_prep.check.findings import Finding
 from data_prep.check.mixups import PARTS, inside_part, is_mixed_up, joined, placements_of
 from data_prep.check.subject import Placement, Subject, Visited
+from data_prep.problems import named
 
 FAR: Final = 7.5
 """mm: three standard deviations of the targeting error per axis, 2.5 mm. Beyond it a site is off."""
@@ -25,8 +26,12 @@ FAR: Final = 7.5
 _USUAL: Final = 3.85
 """mm: the median length of such an error; half of the sites of a tumour lie nearer to it."""
 
+SEVERAL: Final = 3
+"""Sites outside a part, from which it tells something that another reading brings in all of them: of 14
+readings some brings in a single site by chance."""
+
 _TUMOR: Final = 0.4  # share of a participant's sites that another reading must bring into the tumour
-_FEW: Final = (3, 2)  # sites outside a part that all return by one reading, and of these beyond `FAR`
+_FAR_ONES: Final = 2  # of `SEVERAL` sites or more, those beyond `FAR`
 _HINTS: Final = 3
 
 
@@ -105,7 +110,7 @@ def _of_visit(visited: Visited, placement: Placement, part: str, best: str, coun
         f"{reading.words}, {count} do.",
         reading.advice if reading.mirrors else "Mend the coordinates of this participant.",
         visited.participant,
-        tuple(biopsy.biopsy_id for biopsy in visited.biopsies),
+        visited.ids,
     )
 
 
@@ -118,7 +123,7 @@ def of_few(subject: Subject) -> Few | None:
             continue
         outside: BoolArray = ~counted[DECLARED]
         far = sum(int(_beyond(placement, part).sum()) for placement in placements)
-        if outside.sum() < _FEW[0] or far < _FEW[1]:
+        if outside.sum() < SEVERAL or far < _FAR_ONES:
             continue
         whole = [name for name in OTHERS if counted[name].all()]
         if whole:
@@ -137,7 +142,7 @@ def _ids(subject: Subject, part: str, chosen: BoolArray) -> tuple[str, ...]:
     known = [
         v for v in subject.visits if v.placement is not None and inside_part(v.placement, part) is not None
     ]
-    names = [biopsy.biopsy_id for visited in known for biopsy in visited.biopsies]
+    names = [name for visited in known for name in visited.ids]
     return tuple(name for name, is_chosen in zip(names, chosen, strict=True) if is_chosen)
 
 

@@ -13,9 +13,7 @@ from data_prep.geometry import Grid
 from data_prep.records import Biopsy, Cohort
 from data_prep.volumes import Volume
 
-FAULTS: Final = ("empty", "truncated", "damaged", "forbidden", "unsuitable", "unreadable")
-"""Why a file cannot be read: no byte in it, its end missing, a wrong checksum, no permission, a volume of
-another kind (four-dimensional, in colour, complex), or it is something else."""
+_EDGE: Final = 32  # voxels of a small volume, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +63,9 @@ class File:
         qform: Likewise.
         digest: None where the header or the voxels cannot be read to their end.
         problem: Why not, None if they can.
-        fault: The kind of `problem`, a name of `FAULTS`.
+        fault: The kind of `problem`: "empty" (no byte in it), "truncated" (its end is missing), "damaged" (a
+            wrong checksum), "forbidden" (no permission), "unsuitable" (a volume of another kind: of four
+            dimensions, in colour, complex), or "unreadable" (it is something else).
     """
 
     name: str
@@ -135,6 +135,11 @@ class Visited:
         return self.biopsies[0].participant_id
 
     @property
+    def ids(self) -> tuple[str, ...]:
+        """Of the biopsies."""
+        return tuple(biopsy.biopsy_id for biopsy in self.biopsies)
+
+    @property
     def files(self) -> tuple[File, ...]:
         """All of them."""
         return (*self.images.values(), *self.masks.values(), *self.repeats.values())
@@ -155,9 +160,18 @@ class Subject:
     visits: tuple[Visited, ...]
 
 
-def block_averaged(volume: FloatArray, edge: int = 32) -> FloatArray:
-    """A volume averaged over blocks so that no edge exceeds `edge` voxels; what is left over is cut off."""
-    steps = [max(1, -(-size // edge)) for size in volume.shape]
+def block_steps(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Voxels of a block along each axis, so that no edge of the small volume exceeds 32.
+
+    >>> block_steps((256, 64, 33)), block_steps((32, 20, 1))
+    ((8, 2, 2), (1, 1, 1))
+    """
+    return tuple(-(-size // _EDGE) for size in shape)
+
+
+def block_averaged(volume: FloatArray) -> FloatArray:
+    """A volume averaged over blocks of `block_steps`; what is left over is cut off."""
+    steps = block_steps(volume.shape)
     cut = volume[tuple(slice(0, size // step * step) for size, step in zip(volume.shape, steps, strict=True))]
     shape = [part for size, step in zip(cut.shape, steps, strict=True) for part in (size // step, step)]
     return np.asarray(cut.reshape(shape).mean(axis=(1, 3, 5)), dtype=np.float32)

@@ -10,11 +10,12 @@ import numpy as np
 
 from data_prep.arrays import DoubleArray
 from data_prep.check.expression import expression_findings
-from data_prep.check.findings import Finding, named
+from data_prep.check.findings import Finding
 from data_prep.check.listed import listed
 from data_prep.check.subject import Subject, Visited
 from data_prep.check.table_lines import line_findings
 from data_prep.check.unlisted import unlisted
+from data_prep.problems import named
 from data_prep.records import Biopsy, Cohort
 
 _SEPARATORS = re.compile(r"[\s_.-]+")

@@ -37,8 +37,7 @@ def file_findings(subject: Subject) -> Iterator[Finding]:
 
 
 def _finding(visited: Visited, file: File, fault: str) -> Finding:
-    biopsies = tuple(biopsy.biopsy_id for biopsy in visited.biopsies)
     what = f"{(file.problem or '').rstrip('.')}."
     known = _KINDS if fault in ("unsuitable", "unreadable") else {}
     advice = next((advice for word, advice in known.items() if word in what), _ADVICE[fault])
-    return Finding("error", f"file-{fault}", file.label, what, advice, visited.participant, biopsies)
+    return Finding("error", f"file-{fault}", file.label, what, advice, visited.participant, visited.ids)

@@ -27,15 +27,14 @@ def read_biopsies(options: ImportOptions, problems: Problems) -> BiopsyTable | N
     columns = find_columns(sheet, options, problems)
     records = sheet.records()
     ids = _ids(sheet, columns, records, problems)
-    rows = [row.number for row in sheet.rows]
-    positions, meaning, notes = read_positions(sheet, columns, rows, options, problems)
+    positions, meaning, notes = read_positions(sheet, columns, records, options, problems)
     further, left_out = _further(sheet, columns, options.drop)
     roles = [role for role in ROLES if role in columns.templates]
     table = {}
-    for row in rows:
+    for row, record in records.items():
         if row in ids:
             cells = ids[row] | dict(zip(AXES, positions.get(row, ()), strict=False))
-            table[row] = cells | {ours: cell_of(records[row][theirs]) for ours, theirs in further.items()}
+            table[row] = cells | {name: cell_of(record[name]) for name in further}
     empty = [LeftOut(f"{sheet.name}: row {number}", "it is empty") for number in sheet.empty]
     return BiopsyTable(
         sheet.name,
@@ -82,9 +81,9 @@ def _both(theirs: Mapping[str, str]) -> str:
     return "-".join(name if "{" in name else "{" + name + "}" for name in names)
 
 
-def _further(sheet: Sheet, columns: Columns, drop: Sequence[str]) -> tuple[dict[str, str], list[LeftOut]]:
-    """Our name -> the user's, of the columns that no role is taken from; and those that are left out."""
-    further, left_out = {}, []
+def _further(sheet: Sheet, columns: Columns, drop: Sequence[str]) -> tuple[list[str], list[LeftOut]]:
+    """The columns that no role is taken from, under their own names; and those that are left out."""
+    further, left_out = [], []
     for column in sheet.columns:
         where = f"{sheet.name}: column {column}"
         if column in columns.used:
@@ -96,5 +95,5 @@ def _further(sheet: Sheet, columns: Columns, drop: Sequence[str]) -> tuple[dict[
         elif not column.isprintable():
             left_out.append(LeftOut(where, "its name is no plain text"))
         else:
-            further[column] = column
+            further.append(column)
     return further, left_out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from data_prep.importing.columns import Columns
@@ -31,14 +31,18 @@ class Meaning:
 
 
 def read_positions(
-    sheet: Sheet, columns: Columns, rows: Sequence[int], options: ImportOptions, problems: Problems
+    sheet: Sheet,
+    columns: Columns,
+    records: Mapping[int, Mapping[str, str]],
+    options: ImportOptions,
+    problems: Problems,
 ) -> tuple[dict[int, tuple[str, ...]], Meaning | None, tuple[str, ...]]:
     """Read x, y and z.
 
     Args:
         sheet: The table.
         columns: Of the roles.
-        rows: Row numbers to read.
+        records: Its rows, by their number.
         options: What the user said of the coordinates.
         problems: Receives cells that are no numbers, and what is not certain.
 
@@ -46,9 +50,8 @@ def read_positions(
         x, y, z as text by row number, of the rows in which they are sound; what they mean, None where that
         is not certain or a column is missing; notes.
     """
-    records = sheet.records()
     axes = [axis for axis in AXES if axis in columns.templates]
-    cells = {row: {axis: columns.of(axis, records[row]) for axis in axes} for row in rows}
+    cells = {row: {axis: columns.of(axis, record) for axis in axes} for row, record in records.items()}
     flat = [cell for row in cells.values() for cell in row.values()]
     meaning = _meaning(sheet.name, columns, flat, options, problems) if len(axes) == len(AXES) else None
     try:

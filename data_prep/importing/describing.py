@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from data_prep.importing.records import ImportPlan, LeftOut
-from data_prep.problems import one_line
+from data_prep.problems import named, one_line
 
 _SHOWN = 8  # values of a kind, and things left out for one reason
 
@@ -41,9 +41,8 @@ def _matched(plan: ImportPlan) -> list[str]:
 
 def _values(role: str, values: list[str]) -> str:
     counts = {value: values.count(value) for value in dict.fromkeys(sorted(values))}
-    shown = ", ".join(f"{value} ({count})" for value, count in list(counts.items())[:_SHOWN])
-    more = f", and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else ""
-    return f"  {role}: {len(counts)} [files]: {shown}{more}"
+    shown = named([f"{value} ({count})" for value, count in counts.items()], _SHOWN)
+    return f"  {role}: {len(counts)} [files]: {shown}"
 
 
 def _columns(plan: ImportPlan) -> list[str]:
@@ -63,5 +62,4 @@ def _left_out(left_out: Iterable[LeftOut]) -> Iterator[str]:
     if by_reason:
         yield "Left out:"
     for why, what in by_reason.items():
-        more = f", and {len(what) - _SHOWN} more" if len(what) > _SHOWN else ""
-        yield f"  {why} ({len(what)}): {', '.join(what[:_SHOWN])}{more}"
+        yield f"  {why} ({len(what)}): {named(what, _SHOWN)}"

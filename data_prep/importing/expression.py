@@ -14,7 +14,7 @@ from data_prep.importing.matrix import Matrix, read_matrix
 from data_prep.importing.records import BiopsyTable, ImportOptions, LeftOut
 from data_prep.importing.sheets import is_missing, read_sheet
 from data_prep.importing.tpm import Lengths, first_of_each, lengths_of, read_lengths, summed, to_tpm
-from data_prep.problems import Problems, nearest
+from data_prep.problems import Problems, named, nearest
 
 _SHOWN = 10
 
@@ -114,13 +114,17 @@ def _unique_genes(
         notes.append(f"{changed} of {len(genes)} genes are named as in the table of lengths")
     repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated and rule == "error":
-        problems.add(matrix.name, _repeated(repeated, "--duplicate-genes sum or first"))
+        problems.add(
+            matrix.name,
+            f"a gene must occur once, but {named(repeated, _SHOWN)} occur repeatedly. "
+            "Say --duplicate-genes sum or first.",
+        )
     if repeated and rule == "first":
         kept = first_of_each(names)
         genes, names, values = [genes[k] for k in kept], [names[k] for k in kept], values[:, kept]
     if repeated and rule != "error":
         done = "added up" if rule == "sum" else "taken from their first row"
-        notes.append(f"{len(repeated)} genes are there repeatedly and were {done}: {_few(repeated)}")
+        notes.append(f"{len(repeated)} genes are there repeatedly and were {done}: {named(repeated, _SHOWN)}")
     if lengths is not None:
         values = _tpm(matrix, genes, values, lengths, problems)
         notes.append("counts were made TPM by the table of lengths")
@@ -139,7 +143,8 @@ def _tpm(
         unknown = [gene for gene, value in zip(genes, counts[row], strict=True) if np.isnan(value)]
         if unknown:
             problems.add(
-                f"{matrix.name}: {sample}", f"every gene needs a count, but {_few(unknown)} have none."
+                f"{matrix.name}: {sample}",
+                f"every gene needs a count, but {named(unknown, _SHOWN)} have none.",
             )
         elif counts[row].sum() == 0:
             problems.add(f"{matrix.name}: {sample}", "some gene needs a count above 0, but all are 0.")
@@ -150,12 +155,3 @@ def _tpm(
 def _names(genes: Sequence[str], lengths: Lengths) -> list[str]:
     """Names from the table of lengths; a gene that has none keeps its own."""
     return [lengths.names.get(lengths.key_of(gene) or gene, gene) for gene in genes]
-
-
-def _repeated(names: Sequence[str], flag: str) -> str:
-    return f"a gene must occur once, but {_few(names)} occur repeatedly. Say {flag}."
-
-
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

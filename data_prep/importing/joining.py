@@ -255,7 +255,7 @@ class _Sessions:
                 for file in self._files[participant]
                 if file.session is None and (file.name, file.mask) not in names and session != self.repeats
             ]
-            needed[participant, session] = (*own, *(shared if session is not None else ()))
+            needed[participant, session] = (*own, *shared)
         return needed
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from data_prep.importing.joining import Joined
 from data_prep.importing.records import Found, Placed
-from data_prep.problems import Problems
+from data_prep.problems import Problems, named
 from data_prep.records import MASKS
 
 _SHOWN = 10
@@ -86,10 +86,10 @@ def rare_sequences(joined: Joined) -> tuple[str, ...]:
     rare = [name for name, people in sorted(owners.items()) if len(people) == 1]
     if not rare or len({participant for participant, _ in joined.files}) < _MANY:
         return ()
-    shown = ", ".join(rare[:_SHOWN]) + (", ..." if len(rare) > _SHOWN else "")
     return (
-        f"{len(rare)} of {len(owners)} sequences are of one participant alone: {shown}. Are images of one "
-        "kind named alike? Say --sequence NAME=RULE, the same NAME for each way they are named.",
+        f"{len(rare)} of {len(owners)} sequences are of one participant alone: {named(rare, _SHOWN)}. "
+        "Are images of one kind named alike? Say --sequence NAME=RULE, the same NAME for each way they are "
+        "named.",
     )
 
 
@@ -100,8 +100,7 @@ def links_out(source: Path, images: Iterable[Placed]) -> tuple[str, ...]:
     out = [f"{label} to {end}" for label, end in ends.items() if not end.is_relative_to(root)]
     if not out:
         return ()
-    shown = ", ".join(out[:_SHOWN]) + (", ..." if len(out) > _SHOWN else "")
-    return (f"{len(out)} images are links that lead out of {source}: {shown}",)
+    return (f"{len(out)} images are links that lead out of {source}: {named(out, _SHOWN)}",)
 
 
 def _is_compressed(file: Found) -> bool:

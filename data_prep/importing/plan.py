@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from data_prep.cohort_file import Coordinates
@@ -20,12 +20,10 @@ from data_prep.importing.people import PARTICIPANTS, People, is_personal, read_p
 from data_prep.importing.records import BiopsyTable, Catalogue, Found, ImportOptions, ImportPlan, LeftOut
 from data_prep.importing.sites import outside
 from data_prep.importing.walking import walk
-from data_prep.problems import InputError, Problems
-from data_prep.survey import in_parallel
+from data_prep.problems import InputError, Problems, named
+from data_prep.survey import Progress, in_parallel
 from data_prep.tables import MISSING
 from data_prep.volumes import open_volume
-
-Progress = Callable[[int, int], None]
 
 _SHOWN = 10
 
@@ -100,7 +98,7 @@ def _checked(made: _Made, problems: Problems) -> ImportPlan:
         problems.add(
             made.options.expression or "",
             "some biopsy with images must have expression, but none has. Those with expression are "
-            f"{', '.join(list(table.values)[:_SHOWN])}.",
+            f"{named([*table.values], _SHOWN)}.",
         )
         problems.raise_any()
     plan = made.plan()

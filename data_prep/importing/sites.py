@@ -8,6 +8,7 @@ import numpy as np
 
 from data_prep.cohort_file import Coordinates
 from data_prep.geometry import Grid, stored_voxel
+from data_prep.problems import named
 
 _WAYS = (
     Coordinates(space="voxel"),
@@ -38,10 +39,9 @@ def outside(
     hint = "Are --space and --convention right?"
     if better:
         hint = f"As {' or as '.join(map(_named, better))} all lie inside: is that meant?"
-    shown = ", ".join(map(str, rows[:_SHOWN])) + (", ..." if len(rows) > _SHOWN else "")
     return (
         f"{name}: {len(rows)} of {len(sites)} sites lie outside their images as {_named(coordinates)} "
-        f"(rows: {shown}). {hint}",
+        f"(rows: {named([*map(str, rows)], _SHOWN)}). {hint}",
     )
 
 

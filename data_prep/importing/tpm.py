@@ -15,7 +15,7 @@ import numpy as np
 from data_prep.arrays import DoubleArray
 from data_prep.importing.numerals import numerals_of
 from data_prep.importing.sheets import Sheet, is_missing, read_sheet
-from data_prep.problems import InputError, Problems
+from data_prep.problems import InputError, Problems, named
 
 _VERSION = re.compile(r"(ENS[A-Z]*G\d+)\.\d+(_PAR_Y)?")
 # Usual names of columns, without case and marks, the most usual first.
@@ -135,12 +135,11 @@ def lengths_of(genes: Sequence[str], lengths: Lengths, where: str, problems: Pro
     keys = [lengths.key_of(gene) for gene in genes]
     missing = [gene for gene, key in zip(genes, keys, strict=True) if key is None]
     if missing:
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         problems.add(
             where,
             f"every gene needs a length, but {len(missing)} of {len(genes)} have none in --gene-lengths: "
-            f"{', '.join(missing[:_SHOWN])}{more}. TPM of the others would be wrong: add them, or "
-            "remove them from the counts.",
+            f"{named(missing, _SHOWN)}. TPM of the others would be wrong: add them, or remove them from the "
+            "counts.",
         )
     return np.array([1.0 if key is None else lengths.lengths[key] for key in keys])
 

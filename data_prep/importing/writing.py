@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import gzip
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from data_prep.cohort import read_cohort
 from data_prep.importing.records import ImportPlan, Placed
 from data_prep.phantom.write import new_folder
+from data_prep.survey import Progress
 
 _PIECE = 2**20
 
 
-def write_plan(plan: ImportPlan, progress: Callable[[int, int], None] | None = None) -> None:
+def write_plan(plan: ImportPlan, progress: Progress | None = None) -> None:
     """Make the cohort.
 
     Args:

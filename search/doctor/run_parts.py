@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
+from data_prep.problems import named
 from search.doctor.mending import Difference, Shelf, complete, put_back
 from search.doctor.run_keys import subject_of
 from search.ledger import FoundRun, RunRecord
@@ -31,7 +32,7 @@ def differences_of(
         yield Difference(
             "parameters missing",
             subject,
-            f"logged again: {_listed(params)}",
+            f"logged again: {named([*params])}",
             lambda tools: tools.tracker.log_params(key, params),
         )
     tags = {name: record.tags[name] for name in COMPARED_TAGS if name in record.tags}
@@ -40,7 +41,7 @@ def differences_of(
         yield Difference(
             "tags differ",
             subject,
-            f"set again: {_listed(tags)}",
+            f"set again: {named([*tags])}",
             lambda tools: tools.tracker.set_tags(key, tags),
         )
     points = {name: curve for name, curve in record.points.items() if not _same(curve, run.metrics.get(name))}
@@ -48,7 +49,7 @@ def differences_of(
         yield Difference(
             "metrics differ",
             subject,
-            f"logged again: {_listed(points)}",
+            f"logged again: {named([*points])}",
             lambda tools: complete(key, run, points, tools),
         )
     parent = chosen.get(record.parent or "")
@@ -89,8 +90,3 @@ def _artifacts(key: str, record: RunRecord, run: FoundRun, shelf: Shelf | None) 
                 "put back",
                 lambda tools, name=name: put_back(key, name, record, tools),  # type: ignore[misc]
             )
-
-
-def _listed(names: Collection[str], most: int = 4) -> str:
-    shown = [*names][:most]
-    return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")

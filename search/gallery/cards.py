@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,8 +12,8 @@ from data_prep.arrays import FloatArray, IntArray
 from data_prep.check.findings import Finding
 from data_prep.check.mixups import PARTS
 from data_prep.check.placing import roles
-from data_prep.check.subject import File, Subject, Visited
-from data_prep.geometry import Grid, canonical_voxel, stored_voxel
+from data_prep.check.subject import File, Region, Subject, Visited
+from data_prep.geometry import Grid, canonical_voxel, same_places, stored_voxel
 from data_prep.problems import InputError
 from data_prep.records import Biopsy
 from data_prep.volumes import read_volume
@@ -102,16 +102,17 @@ def make_card(subject: Subject, visit: Visited, number: int, findings: Sequence[
     seen: dict[str, dict[str, Seen]] = {biopsy.biopsy_id: {} for biopsy in visit.biopsies}
     planes: tuple[Picture, ...] = ()
     for sequence in subject.cohort.sequences:
-        voxels, why = _voxels(visit.images.get(sequence))
         file = visit.images.get(sequence)
+        voxels, why = _voxels(file)
+        grid = None if file is None or file.volume is None else file.volume.grid
         window = (0.0, 1.0) if voxels is None else drawing.grey_window(voxels)
         for biopsy in visit.biopsies:
-            if voxels is None or file is None or file.volume is None:
+            if voxels is None or grid is None:
                 seen[biopsy.biopsy_id][sequence] = Seen(sequence, None, None, why)
             else:
-                seen[biopsy.biopsy_id][sequence] = _seen(subject, file, biopsy, voxels, window)
-        if voxels is not None and file is not None and file is first and file.volume is not None:
-            planes = _planes(subject, visit, file.volume.grid, voxels, window, sequence)
+                seen[biopsy.biopsy_id][sequence] = _seen(subject, sequence, grid, biopsy, voxels, window)
+        if voxels is not None and grid is not None and file is first:
+            planes = _planes(subject, visit, grid, voxels, window, sequence)
     sites = tuple(
         _site(subject, visit, place, tuple(seen[biopsy.biopsy_id].values()), findings)
         for place, biopsy in enumerate(visit.biopsies)
@@ -161,18 +162,17 @@ def _is_inside(at: IntArray, grid: Grid) -> bool:
     return bool(((at >= 0) & (at < np.array(grid.canonical_shape))).all())
 
 
-def _seen(subject: Subject, file: File, biopsy: Biopsy, voxels: FloatArray, window: drawing.Window) -> Seen:
-    if file.volume is None:
-        return Seen(file.name, None, None, _UNKNOWN)
-    grid = file.volume.grid
+def _seen(
+    subject: Subject, name: str, grid: Grid, biopsy: Biopsy, voxels: FloatArray, window: drawing.Window
+) -> Seen:
     at, axis = _at(subject, grid, biopsy), PLANES["axial"]
     if not _is_inside(at, grid):
-        return Seen(file.name, None, None, f"the site lies outside: voxel {tuple(at.tolist())}")
+        return Seen(name, None, None, f"the site lies outside: voxel {tuple(at.tolist())}")
     size = drawing.size_of(voxels.shape, grid.voxel_size, axis, SLICE_PIXELS)
     picture = Picture(
         drawing.slice_data(drawing.plane(voxels, at, axis), window, size),
         *size,
-        f"{file.name}, axial slice {at[2] + 1} of {voxels.shape[2]} through {biopsy.biopsy_id}, site marked",
+        f"{name}, axial slice {at[2] + 1} of {voxels.shape[2]} through {biopsy.biopsy_id}, site marked",
         (drawing.mark(at, at, voxels.shape, axis, size, boxed=True),),
     )
     across, up = (float(edge / grid.voxel_size[:2].max()) for edge in grid.voxel_size[:2])
@@ -180,9 +180,9 @@ def _seen(subject: Subject, file: File, biopsy: Biopsy, voxels: FloatArray, wind
         drawing.patch_data(voxels, at, window),
         max(1, round(PATCH_PIXELS * across)),
         max(1, round(PATCH_PIXELS * up)),
-        f"{file.name}, patch of radius {RADIUS} around {biopsy.biopsy_id}",
+        f"{name}, patch of radius {RADIUS} around {biopsy.biopsy_id}",
     )
-    return Seen(file.name, picture, patch)
+    return Seen(name, picture, patch)
 
 
 def _planes(
@@ -215,11 +215,10 @@ def _planes(
 
 def _mask(file: File, grid: Grid) -> FloatArray | None:
     """A mask that lies on the image's voxels, as 0 and 1."""
-    voxels, _ = _voxels(file)
-    if voxels is None or file.volume is None or voxels.shape != grid.canonical_shape:
+    if file.volume is None or not same_places(grid, file.volume.grid):
         return None
-    same = np.allclose(file.volume.grid.canonical_affine, grid.canonical_affine, atol=1e-2)
-    return (voxels != 0).astype(np.float32) if same else None
+    voxels, _ = _voxels(file)
+    return None if voxels is None else (voxels != 0).astype(np.float32)
 
 
 def _site(
@@ -228,10 +227,10 @@ def _site(
     biopsy, coordinates = visit.biopsies[place], subject.cohort.coordinates
     unit = "voxels" if coordinates.space == "voxel" else f"mm {coordinates.convention}"
     where = f"({', '.join(f'{value:g}' for value in biopsy.position)}) {unit}"
-    grid = next((f.volume.grid for f in visit.images.values() if f.volume is not None), None)
-    if grid is not None:
-        where += f", voxel {tuple(_at(subject, grid, biopsy).tolist())} in RAS order"
-    regions = {} if visit.placement is None else visit.placement.regions
+    regions: Mapping[str, Region] = {}
+    if visit.placement is not None:
+        where += f", voxel {tuple(visit.placement.voxels[place].tolist())} in RAS order"
+        regions = visit.placement.regions
     for part in ("brain", "tumor"):
         if part in regions and 0 < (gap := float(regions[part].gap[place])) < np.inf:
             where += f", {gap:.1f} mm beside the {PARTS[part]}"

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
-from typing import Final
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
@@ -17,8 +16,6 @@ from search.gallery.cards import Card, presence
 from search.report.page import policy
 
 Part = tuple[Card, ...]
-
-_PLURAL: Final = {"error": "errors", "warning": "warnings", "note": "notes"}
 
 
 def name_of(number: int) -> str:
@@ -69,7 +66,7 @@ def headline(findings: Sequence[Finding]) -> str:
     'Nothing was found.'
     """
     counts = Counter(finding.severity for finding in findings)
-    told = [f"{counts[s]} {s if counts[s] == 1 else _PLURAL[s]}" for s in SEVERITIES if counts[s]]
+    told = [counted(counts[s], s) for s in SEVERITIES if counts[s]]
     return f"{', '.join(told)}." if told else "Nothing was found."
 
 
@@ -81,7 +78,7 @@ def state(file: File | None) -> tuple[str, str]:
     """
     if file is None:
         return "-", "absent"
-    if file.digest is None or file.digest.unusable:
+    if file.problem is not None:
         return "\N{MULTIPLICATION X}", "unreadable"
     return "\N{BLACK CIRCLE}", "present"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from data_prep.check.findings import Finding, ranked
+from data_prep.check.findings import Finding
 from data_prep.check.subject import Subject, Visited
 from data_prep.files import whole_file
 from data_prep.survey import Progress, in_parallel
@@ -31,7 +31,7 @@ def write_gallery(
 
     Args:
         subject: The cohort, as `data_prep.check.reading.inspect` read it.
-        findings: What is said of it.
+        findings: What is said of it, ranked.
         out: Folder; made where it is missing, other files in it are left alone.
         progress: Called with (done, total), a visit each.
 
@@ -41,17 +41,16 @@ def write_gallery(
     Raises:
         OSError: It cannot be written; the error names the file.
     """
-    told = ranked(findings)
 
     def draw(visit: tuple[int, Visited]) -> Card:
-        return make_card(subject, visit[1], visit[0], told)
+        return make_card(subject, visit[1], visit[0], findings)
 
     cards = in_parallel(draw, list(enumerate(subject.visits, start=1)), progress)
     parts = divided(cards)
     # The first page, which links to the others, comes last.
     for number in range(len(parts) - 1, -1, -1):
         with whole_file(out / name_of(number)) as path:
-            path.write_text(render(subject, told, parts, number), encoding="utf-8")
+            path.write_text(render(subject, findings, parts, number), encoding="utf-8")
     _remove_others(out, {name_of(number) for number in range(len(parts))})
     return out / name_of(0)
 

@@ -18,6 +18,7 @@ from scipy.ndimage import binary_erosion, distance_transform_edt
 
 from data_prep.phantom import PhantomSpec, write_phantom
 from data_prep.phantom.write import nifti_bytes
+from tests.data_prep.check.heads import cut, flip_a_bit
 
 SEQUENCES = ("MD", "FLAIR", "T1", "T1Gd", "T2")
 SPEC = PhantomSpec(participants=4, biopsies=16, size=32, missing=0.0, repeats=1, seed=3)
@@ -33,14 +34,14 @@ class Fault:
         name: Of the test.
         code: Of the finding that must name it.
         plant: Makes it wrong; called with the cohort's folder.
-        says: A word that the finding must hold.
+        says: What the finding must hold: whose it is, unless the fault says otherwise.
         is_note: Whether the finding is a note: what may be sound.
     """
 
     name: str
     code: str
     plant: Callable[[Path], object]
-    says: str = ""
+    says: str = "sub-002"
     is_note: bool = False
 
 
@@ -201,17 +202,6 @@ def replace(path: Path, old: str, new: str) -> None:
 # Files.
 
 
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def damage(path: Path) -> None:
-    """Change the checksum."""
-    content = bytearray(path.read_bytes())
-    content[-6] ^= 0xFF
-    path.write_bytes(content)
-
-
 def reverse_images(folder: Path) -> None:
     """A participant's images, not their affines, with left and right exchanged; masks too."""
     for path in (folder / "sub-002").rglob("*.nii.gz"):
@@ -341,7 +331,7 @@ FAULTS = (
         "garbage file", "file-unreadable", lambda folder: image(folder).write_bytes(b"\x1f\x8b" + bytes(999))
     ),
     Fault("a table named as image", "file-unreadable", lambda folder: image(folder).write_text("x\ty\n")),
-    Fault("wrong checksum", "file-damaged", lambda folder: damage(image(folder))),
+    Fault("wrong checksum", "file-damaged", lambda folder: flip_a_bit(image(folder))),
     Fault("grid differs", "grid-differs", in_voxels(lambda data: data[:, :, 2:])),
     Fault("affine shifted", "grid-differs", lambda folder: rewrite(image(folder), affine=moved(12))),
     Fault(
@@ -353,17 +343,29 @@ FAULTS = (
     Fault("image mirrored", "image-mirrored", in_voxels(lambda data: data[::-1])),
     Fault("participant mirrored", "left-right-flip", reverse_images),
     Fault("LPS declared as RAS", "coordinates-mixed-up", sites(lambda at, _: at * (-1, -1, 1)), "LPS"),
-    Fault("voxels declared as world", "coordinates-mixed-up", sites(to_voxels), "voxel"),
-    Fault("world declared as voxels", "coordinates-mixed-up", sites(lambda at, _: at, VOXELS), "world"),
+    Fault("voxels declared as world", "coordinates-mixed-up", sites(to_voxels), "voxel indices, 16 do"),
+    Fault(
+        "world declared as voxels",
+        "coordinates-mixed-up",
+        sites(lambda at, _: at, VOXELS),
+        "millimetres in RAS",
+    ),
     Fault("columns turned", "coordinates-mixed-up", sites(lambda at, _: at[[1, 2, 0]]), "y, z, x"),
     Fault("LPS in one participant", "coordinates-mixed-up", by_image_corner, "sub-002"),
-    Fault("x and y exchanged", "coordinates-mixed-up", sites(lambda at, _: at[[1, 0, 2]])),
-    Fault("voxels counted from 1", "counted-from-one", from_one),
+    Fault("x and y exchanged", "coordinates-mixed-up", sites(lambda at, _: at[[1, 0, 2]]), "y, x, z"),
+    Fault("voxels counted from 1", "counted-from-one", from_one, "count from 1"),
     Fault("no place in the world", "grid-unplaced", unplaced),
-    Fault("site outside the image", "site-outside-image", site(lambda _, at: at + np.array([60, 0, 0]))),
-    Fault("site outside the brain", "site-outside-brain", site(lambda *_: np.array([1.0, 1.0, 30.0]))),
-    Fault("site far from the tumour", "site-outside-tumor", site(other_side)),
-    Fault("voxels with fractions", "fractional-voxels", sites(to_voxels_and_a_bit, VOXELS), is_note=True),
+    Fault(
+        "site outside the image",
+        "site-outside-image",
+        site(lambda _, at: at + np.array([60, 0, 0])),
+        "bx-005",
+    ),
+    Fault(
+        "site outside the brain", "site-outside-brain", site(lambda *_: np.array([1.0, 1.0, 30.0])), "bx-005"
+    ),
+    Fault("site far from the tumour", "site-outside-tumor", site(other_side), "bx-005"),
+    Fault("voxels with fractions", "fractional-voxels", sites(to_voxels_and_a_bit, VOXELS), "bx-001", True),
     Fault("full mask", "mask-full", lambda folder: rewrite(folder / "sub-002/mask.nii.gz", np.ones_like)),
     Fault("empty mask", "mask-empty", lambda folder: rewrite(folder / "sub-002/tumor.nii.gz", np.zeros_like)),
     Fault("constant", "constant", in_voxels(lambda data: np.full_like(data, 7)), "7"),
@@ -388,22 +390,23 @@ FAULTS = (
         lambda folder: shutil.copyfile(
             image(folder, who="sub-001"), image(folder, who="sub-001", session="ses-2")
         ),
+        "sub-001/ses-2",
     ),
     Fault("images shared", "file-shared", shared_images, "sub-004"),
-    Fault("two biopsies at one place", "duplicate-biopsy", same_place),
+    Fault("two biopsies at one place", "duplicate-biopsy", same_place, "bx-006"),
     Fault("two biopsies in one voxel", "biopsies-close", nearly_same_place, "bx-002", is_note=True),
-    Fault("one id twice", "duplicate-id", same_id),
+    Fault("one id twice", "duplicate-id", same_id, "bx-002"),
     Fault("no number", "not-a-number", no_number, "12,5"),
     Fault("ids alike", "ids-alike", second_id, "sub-2"),
     Fault("participant without biopsies", "participant-without-biopsies", without_biopsies, "sub-003"),
     Fault("biopsies without images", "no-image", without_images, "sub-003"),
-    Fault("negative TPM", "expression-negative", expression(one_negative)),
+    Fault("negative TPM", "expression-negative", expression(one_negative), "column CD3E"),
     Fault("silent sample", "sample-silent", expression(set_row(3, 0.0)), "bx-004"),
     Fault("silent gene", "gene-silent", expression(lambda values: values * (1, 0, 1, 1)), "CD3E"),
-    Fault("logarithms", "expression-logged", expression(lambda values: np.log2(values + 1))),
+    Fault("logarithms", "expression-logged", expression(lambda values: np.log2(values + 1)), "logged"),
     Fault("counts", "expression-counts", expression(lambda values: np.round(values * 1e5)), "sum"),
     Fault(
-        "whole numbers", "expression-counts", expression(lambda values: np.round(values * 20)), is_note=True
+        "whole numbers", "expression-counts", expression(lambda values: np.round(values * 20)), "whole", True
     ),
     Fault(
         "gene without values", "gene-missing", expression(lambda values: values * (1, np.nan, 1, 1)), "CD3E"
@@ -415,6 +418,8 @@ FAULTS = (
         "CD3E",
     ),
     Fault("expression of others", "expression-unmatched", strange_ids, "tissue"),
-    Fault("no expression at all", "expression-missing", expression(lambda values: values * np.nan)),
-    Fault("sample copied", "sample-copied", expression(twice)),
+    Fault(
+        "no expression at all", "expression-missing", expression(lambda values: values * np.nan), "every cell"
+    ),
+    Fault("sample copied", "sample-copied", expression(twice), "bx-003, bx-008"),
 )

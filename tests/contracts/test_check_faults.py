@@ -39,7 +39,7 @@ def test_a_planted_fault_is_named_and_nothing_else(sound: Path, tmp_path: Path, 
     expected = set() if fault.is_note else {fault.code}
     assert serious(found) == expected, [finding.line for finding in found]
     named = [finding for finding in found if finding.code == fault.code]
-    assert any(fault.says in finding.line for finding in named)
+    assert any(fault.says in finding.line for finding in named), [finding.line for finding in named]
     assert all(finding.where and finding.what for finding in named)
 
 

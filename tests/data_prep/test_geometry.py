@@ -141,6 +141,16 @@ def test_grids_overlap_where_their_voxels_do(apart, expected):
     assert overlap(straight, moved) is overlap(moved, straight) is expected
 
 
+@pytest.mark.parametrize(("apart", "expected"), [(7.5, True), (7.8, False), (10.5, False), (11.0, False)])
+def test_a_box_and_one_turned_by_45_degrees_overlap_where_both_see_it(apart, expected):
+    """Centres (9 + 9 sqrt 2) / 2 = 10.9 apart part them: on the diagonal a shift of 7.7, along x of 10.9."""
+    turn = nib.eulerangles.euler2mat(z=np.pi / 4)
+    middle, shift = np.full(3, 4.0), np.array([apart, apart, 0.0])
+    straight = Grid((9, 9, 9), np.eye(4))
+    turned = Grid((9, 9, 9), nib.affines.from_matvec(turn, middle + shift - turn @ middle))
+    assert overlap(straight, turned) is overlap(turned, straight) is expected
+
+
 def test_one_grid_in_two_orders_has_its_voxels_at_the_same_places():
     assert same_places(oblique(), reoriented(oblique(), ORIENTATIONS[29]))
     assert not same_places(oblique(), oblique((6, 7, 9)))

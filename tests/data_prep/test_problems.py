@@ -1,6 +1,6 @@
 import pytest
 
-from data_prep.problems import InputError, Problems, nearest
+from data_prep.problems import InputError, Problems, named, nearest
 
 
 def test_all_problems_are_raised_together_one_line_each():
@@ -56,3 +56,10 @@ def test_a_long_line_keeps_its_ends():
 def test_of_many_names_some_are_listed():
     hint = nearest("gene77777", (f"gene{number:05d}" for number in range(10**5)))
     assert hint.endswith("gene00059 and 99940 others")
+
+
+def test_long_lists_are_cut_and_counted():
+    assert named([str(n) for n in range(7)]) == "0, 1, 2, 3, 4 and 2 more"
+    assert named([str(n) for n in range(5)]) == "0, 1, 2, 3, 4"
+    assert named(["a"]) == "a"
+    assert named([]) == ""

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
+from data_prep.check import copies
 from data_prep.check.copies import COPY, copied_pairs, copy_findings, detail
 from data_prep.check.findings import Finding
 from data_prep.check.subject import Subject
@@ -88,3 +91,26 @@ def test_masks_are_copies_only_where_every_voxel_agrees() -> None:
     other[0, 0, 0] = 1 - other[0, 0, 0]
     assert found({"sub-1": {"seg": mask}, "sub-2": {"seg": other}}) == []
     assert [f.code for f in found({"sub-1": {"seg": mask}, "sub-2": {"seg": mask}})] == ["participant-copied"]
+
+
+def test_images_are_compared_across_blocks_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two at a time; the copies are the second and the fourth, and the fifth and the sixth, of six."""
+    monkeypatch.setattr(copies, "_BLOCK", 2)
+    seeds = (1, 2, 3, 2, 5, 5)
+    people = {f"sub-{n}": {"T1": head(seed) * (n + 1)} for n, seed in enumerate(seeds)}
+    assert [(f.where, f.participant) for f in found(people)] == [
+        ("sub-3/T1.nii.gz", "sub-3"),
+        ("sub-5/T1.nii.gz", "sub-5"),
+    ]
+
+
+def test_a_repeat_that_comes_before_the_scan_it_copies_is_named_all_the_same() -> None:
+    """Two sessions of one participant: the repeat of the first is what the second shows."""
+    mine, later = (biopsy(f"b{n}", "sub-1", (n, 1, 1), n + 1) for n in (1, 2))
+    sessions = [visit([mine], {"T1": head(1)}, {"T1": head(2)}), visit([later], {"T1": head(2)})]
+    second = replace(sessions[1].images["T1"], label="sub-1/second/T1.nii.gz")
+    visits = (sessions[0], replace(sessions[1], images={"T1": second}))
+    (finding,) = copy_findings(Subject(cohort([mine, later], ("T1",)), (), visits))
+    assert (finding.code, finding.where) == ("repeat-copied", "sub-1/again/T1.nii.gz")
+    assert finding.what.endswith("with sub-1/second/T1.nii.gz.")
+    assert finding.biopsies == ("b2",)

@@ -93,3 +93,19 @@ def test_the_real_table_has_nothing_wrong_with_it(shared_cohort: Callable[[str],
     assert codes(table.values) == []
     assert codes(np.log2(table.values + 1)) == [("warning", "expression-logged")]
     assert codes(np.round(table.values)) == [("note", "expression-counts")]
+
+
+def test_rows_that_agree_in_few_expressed_genes_agree_by_chance() -> None:
+    values = tpm(1)
+    values[2] = values[7] = (0, 3.5, 0, 812.0, 0)
+    assert codes(values) == []
+    values[2] = values[7] = (0, 3.5, 0, 812.0, 41.5)
+    assert codes(values) == [("warning", "sample-copied")]
+
+
+def test_two_samples_of_one_value_make_no_constant_gene() -> None:
+    values = tpm(1)
+    values[2:, 3], values[:2, 3] = np.nan, 7.5
+    assert codes(values) == []
+    values[2, 3] = 7.5
+    assert codes(values) == [("warning", "gene-constant")]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from data_prep.check.findings import Finding, named, ranked
+from data_prep.check.findings import Finding, ranked
 
 
 def finding(severity: str, code: str) -> Finding:
@@ -15,9 +15,3 @@ def test_the_worst_comes_first_and_what_was_said_twice_is_said_once() -> None:
 def test_a_line_says_where_what_and_what_to_do() -> None:
     assert finding("error", "a").line == "T1.nii.gz: a law, but a value. Do this."
     assert Finding("note", "a", "here", "something.", "").line == "here: something."
-
-
-def test_long_lists_are_cut_and_counted() -> None:
-    assert named([str(n) for n in range(7)]) == "0, 1, 2, 3, 4 and 2 more"
-    assert named(["a"]) == "a"
-    assert named([]) == ""

@@ -150,3 +150,27 @@ def test_a_turn_and_a_shift_are_measured(degrees: float) -> None:
     affine[:3, 3] = middle - affine[:3, :3] @ middle + [0, 0, 2.5]
     said = difference(usual, Grid((20, 20, 20), affine))
     assert said == f"axes turned by {degrees:.2g} degrees, its centre 2.5 mm away"
+
+
+def test_a_second_scan_on_a_grid_of_its_own_is_to_be_resampled(tmp_path: Path) -> None:
+    folder = write_heads(tmp_path / "cohort")
+    for name in ("T1", "T2", "FLAIR"):
+        path = folder / "sub-1" / f"{name}.nii.gz"
+        again = folder / "sub-1" / "again" / path.name
+        again.parent.mkdir(exist_ok=True)
+        save(again, np.asarray(nib.load(path).dataobj)[:, :, : 31 if name == "T2" else 32])
+    toml = (folder / "cohort.toml").read_text()
+    again_too = '[repeats]\nimages = "{participant_id}/again/{sequence}.nii.gz"\n'
+    (folder / "cohort.toml").write_text(toml + again_too)
+    (finding,) = said(folder)
+    assert (finding.where, finding.advice) == ("sub-1/again/T2.nii.gz", "Resample the file to the others.")
+
+
+def test_masks_say_nothing_new_where_the_images_are_anothers(tmp_path: Path) -> None:
+    """That participants share images is told; that the masks of one do not fit them follows."""
+    folder = write_heads(tmp_path / "cohort")
+    for path in folder.glob("sub-[123]/*.nii.gz"):
+        save(path, np.asarray(nib.load(path).dataobj)[:, :, :30])
+    toml = (folder / "cohort.toml").read_text()
+    (folder / "cohort.toml").write_text(toml.replace('images = "{participant_id}/', 'images = "sub-0/'))
+    assert said(folder) == []

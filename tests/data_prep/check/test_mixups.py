@@ -116,3 +116,19 @@ def test_a_count_from_one_is_not_said_where_an_index_contradicts_it(tmp_path: Pa
 def test_the_sign_test_is_that_of_scipy(won: int, lost: int) -> None:
     wanted = binomtest(won, won + lost, alternative="greater").pvalue if won + lost else 1.0
     assert sign_test(won, lost) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(
+    ("who", "words"),
+    [(1, "an index of 'b03' equals the number of voxels"), (3, "indices of 3 sites equal the number")],
+)
+def test_one_site_on_the_last_voxel_is_told_as_one(tmp_path: Path, who: int, words: str) -> None:
+    folder = write_heads(tmp_path / "cohort", "voxel")
+    change_sites(folder, lambda site: site + 1)
+    rows = read_sites(folder)
+    for row in rows[3 : 3 + who]:
+        row[1] = SIZE
+    write_sites(folder, rows)
+    (finding,) = said(folder)
+    assert (finding.code, len(finding.biopsies)) == ("counted-from-one", who)
+    assert words in finding.what

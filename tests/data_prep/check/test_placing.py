@@ -8,11 +8,23 @@ import pytest
 from nibabel.processing import resample_to_output
 from scipy.ndimage import distance_transform_edt
 
+from data_prep.brain import read_brain
 from data_prep.check.conventions import DECLARED
 from data_prep.check.placing import place, roles
 from data_prep.check.reading import inspect
 from data_prep.check.subject import Placement
-from tests.data_prep.check.heads import CENTRES, SIZE, ball, change_sites, resave, save, write_heads
+from data_prep.volumes import open_volume
+from tests.data_prep.check.heads import (
+    AFFINE,
+    CENTRES,
+    SIZE,
+    ball,
+    change_sites,
+    resave,
+    save,
+    write_heads,
+    write_sites,
+)
 
 
 def first(folder: Path) -> Placement:
@@ -59,6 +71,20 @@ def test_a_mask_on_another_grid_is_looked_up_in_the_world(tmp_path: Path) -> Non
     assert placement.spill is None
 
 
+def test_a_mask_on_another_grid_is_looked_up_as_patches_have_it(tmp_path: Path) -> None:
+    """Just short of halfway between two of its voxels the nearer one counts, as in `BrainMask`."""
+    folder = write_heads(tmp_path / "cohort")
+    rng, path = np.random.default_rng(0), folder / "sub-0" / "brain.nii.gz"
+    resave(path, lambda mask: rng.integers(0, 2, mask.shape).astype(np.uint8), shift=-0.4998)
+    write_sites(folder, [["sub-0", *(voxel + AFFINE[:3, 3])] for voxel in rng.integers(1, SIZE - 1, (40, 3))])
+    placement = first(folder)
+    brain = read_brain(open_volume(path)).in_order_of(placement.grid)
+    stored = brain.inside(0, SIZE).reshape((SIZE,) * 3, order="F")
+    found = placement.regions["brain"].inside[DECLARED]
+    assert np.array_equal(found, brain.grid.to_canonical(stored)[tuple(placement.voxels.T)])
+    assert 0 < found.sum() < len(found)
+
+
 def test_without_a_brain_mask_the_head_is_found(tmp_path: Path) -> None:
     folder = write_heads(tmp_path / "cohort", masks=())
     placement = first(folder)
@@ -102,3 +128,53 @@ def test_without_a_readable_header_there_is_no_placement(tmp_path: Path) -> None
     subject = inspect(folder)
     assert subject.visits[0].placement is None
     assert place(subject.visits[0], subject.cohort.coordinates) is None
+
+
+def test_the_nearest_voxel_may_lie_beyond_the_corner_that_is_found_first(tmp_path: Path) -> None:
+    """A box around the site holds a voxel of the mask, but a nearer one lies outside the box."""
+    folder = write_heads(tmp_path / "cohort")
+    change_sites(folder, lambda _: AFFINE[:3, 3] + 2)
+    mask = np.zeros((SIZE,) * 3, np.uint8)
+    mask[17, 17, 17] = mask[19, 2, 2] = 1  # 15 * sqrt(3) and 17 mm away
+    save(folder / "sub-0" / "tumor.nii.gz", mask)
+    assert np.allclose(first(folder).regions["tumor"].gap, 17.0)
+
+
+@pytest.mark.parametrize(("edge", "shift"), [(0.73, -1.3), (1.7, 2.2), (1.0, 0.7)])
+def test_of_a_mask_on_another_grid_the_nearest_voxel_counts(
+    tmp_path: Path, edge: float, shift: float
+) -> None:
+    rng, heads = np.random.default_rng(0), write_heads(tmp_path / "cohort")
+    affine = np.diag([edge, edge, edge, 1.0])
+    affine[:3, 3] = AFFINE[:3, 3] + shift
+    mask = rng.random((40, 40, 40)) < 0.3
+    save(heads / "sub-0" / "tumor.nii.gz", mask.astype(np.uint8), affine)
+    write_sites(heads, [["sub-0", *(AFFINE[:3, 3] + at)] for at in rng.integers(6, 20, (40, 3))])
+    placement = first(heads)
+    inverse = np.linalg.inv(nib.load(heads / "sub-0" / "tumor.nii.gz").affine)
+    at = nib.affines.apply_affine(inverse @ AFFINE, placement.voxels)
+    wanted = mask[tuple(np.round(at).astype(int).T)]
+    assert np.array_equal(placement.regions["tumor"].inside[DECLARED], wanted)
+
+
+def test_the_head_of_a_fine_grid_lies_where_that_of_a_coarse_one_does(tmp_path: Path) -> None:
+    """Each voxel is cut into eight: the blocks of the small volumes are the voxels of before."""
+    rng = np.random.default_rng(0)
+    folder = write_heads(tmp_path / "cohort", masks=())
+    change_sites(folder, lambda _: AFFINE[:3, 3] + rng.uniform(0, SIZE - 1, 3))
+    coarse = first(folder).regions["head"]
+    fine = AFFINE @ np.diag([0.5, 0.5, 0.5, 1.0])
+    fine[:3, 3] -= 0.25
+    for path in folder.glob("sub-0/*.nii.gz"):
+        voxels = np.asarray(nib.load(path).dataobj)
+        save(path, voxels.repeat(2, axis=0).repeat(2, axis=1).repeat(2, axis=2), fine)
+    assert coarse.gap.any()
+    assert np.allclose(first(folder).regions["head"].gap, coarse.gap)
+
+
+def test_an_image_that_lies_elsewhere_tells_nothing_of_the_head(tmp_path: Path) -> None:
+    folder = write_heads(tmp_path / "cohort", masks=())
+    change_sites(folder, lambda _: AFFINE[:3, 3])
+    before = first(folder).regions["head"].gap
+    resave(folder / "sub-0" / "FLAIR.nii.gz", lambda voxels: np.roll(voxels, -4, axis=(0, 1, 2)), shift=4)
+    assert np.array_equal(first(folder).regions["head"].gap, before)

@@ -125,3 +125,17 @@ def test_single_sites_are_not_told_where_all_coordinates_are_in_doubt(tmp_path: 
     folder = write_heads(tmp_path / "cohort")
     write_sites(folder, [[row[0], -row[1], -row[2], row[3]] for row in read_sites(folder)])
     assert list(site_findings(inspect(folder))) == []
+
+
+@pytest.mark.parametrize(("sites", "is_said"), [(1, False), (2, False), (3, True)])
+def test_another_reading_of_sites_beside_the_brain_is_said_of_several(
+    tmp_path: Path, sites: int, is_said: bool
+) -> None:
+    """Of one site some reading brings it in by chance, which would make a reader doubt sound coordinates."""
+    folder = write_heads(tmp_path / "cohort", masks=("brain",))
+    for n in range(sites):
+        findings = moved(folder, 3 * n, (15 + n, 31, 16))
+    (finding,) = findings
+    assert (finding.code, len(finding.biopsies)) == ("sites-beside-brain", sites)
+    said = "They lie in it if the coordinates are mirrored front to back (y)"
+    assert (said in finding.what) == ("if the coordinates" in finding.what) == is_said

@@ -105,3 +105,32 @@ def test_a_few_sites_outside_that_return_by_one_reading_name_it(
     assert "millimetres in LPS, all 12 do" in finding.what
     assert 'convention = "LPS"' in finding.advice
     assert list(site_findings(subject)) == []
+
+
+def cut_in_front(folder: Path, who: str = "*") -> Path:
+    """Brains that end at y = 20; with x and y exchanged, voxel (6, y, 16) is (y - 14, 20, 16), in them."""
+    for path in folder.glob(f"sub-{who}/brain.nii.gz"):
+        resave(path, lambda mask: mask * (np.arange(SIZE) <= 20)[:, None])
+    return folder
+
+
+@pytest.mark.parametrize(("far", "is_named"), [(0, False), (1, False), (2, True)])
+def test_of_three_sites_outside_two_must_lie_beyond_a_targeting_error(
+    tmp_path: Path, far: int, is_named: bool
+) -> None:
+    folder = cut_in_front(write_heads(tmp_path / "cohort", masks=("brain",)))
+    rows = [[f"sub-{n % 4}", *(AFFINE[:3, 3] + (6, 20, 16 + 0.1 * n))] for n in range(12)]
+    for n in range(3):
+        rows[n][2] = AFFINE[1, 3] + (29 if n < far else 22)
+    write_sites(folder, rows)
+    assert [f.biopsies for f in said(folder)] == ([("b00", "b01", "b02")] if is_named else [])
+
+
+@pytest.mark.parametrize(("gap", "is_named"), [(7, False), (8, True)])
+def test_a_participants_sites_may_all_lie_beside_the_brain_by_a_targeting_error(
+    tmp_path: Path, gap: int, is_named: bool
+) -> None:
+    folder = cut_in_front(write_heads(tmp_path / "cohort", masks=("brain",)), "1")
+    change_sites(folder, lambda _: AFFINE[:3, 3] + (6, 20 + gap, 16), who="sub-1")
+    told = [(f.participant, f.severity) for f in said(folder)]
+    assert told == ([("sub-1", "warning")] if is_named else [])

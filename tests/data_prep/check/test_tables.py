@@ -111,3 +111,10 @@ def test_a_line_that_reading_the_tables_said_comes_first() -> None:
     lines = ("biopsies.tsv: row 9, column x: a number is needed, but got 'q'.",)
     subject = Subject(cohort(rows, ("T1",)), lines, (visit(rows, {"T1": noise(1)}),))
     assert [f.code for f in table_findings(subject)] == ["not-a-number", "duplicate-biopsy"]
+
+
+def test_one_place_in_images_that_are_shared_is_that_of_two_heads() -> None:
+    """Two participants with the same files are one visit; an id that is there twice is told elsewhere."""
+    rows = [*at((1, 2, 3)), biopsy("other", "sub-2", (1, 2, 3), 3)]
+    assert told(rows) == []
+    assert told([*at((1, 2, 3)), biopsy("b0", "sub-1", (1, 2, 3), 3)]) == []

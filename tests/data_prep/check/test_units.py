@@ -83,3 +83,17 @@ def test_counts_of_a_few_molecules_are_no_logarithms() -> None:
 def test_what_does_not_vary_tells_no_unit() -> None:
     assert codes(np.full((12, 3), 5.25)) == []
     assert varying(np.array([[1.0, np.nan, 2.0], [1.0, np.nan, 3.0]])).tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(("numbers", "told"), [(19, []), (20, [("note", "expression-counts")])])
+def test_a_few_whole_numbers_are_chance(numbers: int, told: list[tuple[str, str]]) -> None:
+    values = np.zeros((10, 2))
+    values.flat[:numbers] = np.arange(2, 2 + numbers)
+    assert codes(values) == told
+
+
+@pytest.mark.parametrize(("top", "told"), [(19.9, [("warning", "expression-logged")]), (20.1, [])])
+def test_what_exceeds_the_logarithm_of_a_million_is_none(top: float, told: list[tuple[str, str]]) -> None:
+    values = np.log2(tpm(0) + 1)
+    values[0, 3] = top
+    assert codes(values) == told

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from data_prep.importing.checking import check_drop, check_places, check_texts, refuse_alone
 from data_prep.importing.people import People
-from data_prep.importing.records import BiopsyTable, ImportOptions
+from data_prep.importing.records import BiopsyTable, ImportOptions, Mapped
 from data_prep.problems import Problems
 
 Options = Callable[..., ImportOptions]
@@ -81,3 +82,16 @@ def test_planned_texts_are_held_against_the_laws_of_a_cohort() -> None:
     problems = Problems()
     check_texts(texts | {"b.tsv": "biopsy_id\n"}, ["p/T1.nii"], problems)
     assert "the column is required" in raised(problems)
+
+
+def test_a_column_that_a_role_is_taken_from_cannot_be_dropped(
+    options: Options, table_of: Callable[..., BiopsyTable]
+) -> None:
+    """But participants.tsv may have one of that name, which is not needed."""
+    table = replace(table_of(("b", "p", None)), mapped=(Mapped("x", "x", "by its name"),))
+    problems = Problems()
+    check_drop(options(drop=("x",)), table, People(), problems)
+    assert raised(problems) == "--drop x: the column is needed, as it is x. Remove it."
+    problems = Problems()
+    check_drop(options(drop=("x",)), table, People(known=("x",)), problems)
+    assert not len(problems)

@@ -25,7 +25,7 @@ def read(options: Callable[..., ImportOptions]) -> Read:
         problems, wanted = Problems(), options(**flags)
         columns = find_columns(sheet, wanted, problems)
         assert columns is not None
-        positions, meaning, _ = read_positions(sheet, columns, [2], wanted, problems)
+        positions, meaning, _ = read_positions(sheet, columns, sheet.records(), wanted, problems)
         problems.raise_any()
         return positions, meaning
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from data_prep.importing.describing import details, summary
 from data_prep.importing.records import Found, ImportPlan, LeftOut, Mapped, Placed
@@ -43,3 +46,14 @@ def test_the_details_leave_nothing_out() -> None:
     assert "  copy  P0/T1.nii -> P0/T1.nii" in lines
     assert "  write  biopsies.tsv (2 lines)" in lines
     assert '  name = "out"' in lines
+
+
+@pytest.mark.parametrize(
+    ("how", "guessed", "words"),
+    [
+        (("{participant_id}/{sequence}",), False, "{participant_id}/{sequence} (as told)"),
+        (("BIDS",), False, "BIDS (by entities)"),
+    ],
+)
+def test_the_first_line_says_who_named_the_images(how: tuple[str, ...], guessed: bool, words: str) -> None:
+    assert summary(replace(plan(), how=how, guessed=guessed))[0] == f"Images: {words}"

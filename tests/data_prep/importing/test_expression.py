@@ -87,3 +87,21 @@ def test_what_looks_like_something_else_is_warned_of(read: Read, write_table: Wr
     tpm = write_table("t.csv", ("gene", "b1"), ("A", 999_000), ("B", 1000))
     lengths = write_table("l.csv", ("id", "length"), ("A", 2), ("B", 2))
     assert "TPM already" in read(tpm, gene_lengths=lengths).warnings[0]
+
+
+def test_a_biopsy_without_a_sample_takes_none(
+    options: Callable[..., ImportOptions], table_of: Callable[..., BiopsyTable], write_table: WriteTable
+) -> None:
+    path, problems = write_table("t.csv", ("gene", "r1", "r2"), ("A", 1.5, 2.5)), Problems()
+    biopsies = table_of(*((name, "p", None) for name in "abc"), RNA=["r1", "n/a", "n/a"])
+    table = read_expression(options(expression=path, expression_id="RNA"), biopsies, problems)
+    problems.raise_any()
+    assert table is not None
+    assert list(table.values) == ["a"]
+
+
+def test_of_many_genes_that_occur_repeatedly_the_first_are_named(read: Read, write_table: WriteTable) -> None:
+    rows = [(f"G{n:02}", n) for n in range(12)] * 2
+    path = write_table("t.csv", ("gene", "b1"), *rows)
+    with pytest.raises(ValueError, match=r"but G00, .*, G09 and 2 more occur repeatedly\. Say --dup"):
+        read(path)

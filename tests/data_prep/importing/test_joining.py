@@ -153,3 +153,11 @@ def test_what_has_no_session_is_of_each_that_lacks_its_own(joined: Join, found: 
     assert shared not in result.files["p", "s2"]
     assert result.rows[4] == ("q", NO_SESSION)
     assert [file.name for file in result.files["q", NO_SESSION]] == ["T1"]
+
+
+def test_an_image_without_a_session_is_not_that_of_the_repeat(joined: Join, found: FoundFile) -> None:
+    """Nobody knows when it was scanned, and agreement of the first scan with itself measures nothing."""
+    files = [found("p", "s1", "T1"), found("p", "s2", "T1"), found("p", None, "T2")]
+    result = joined(files, ("a", "p", None), repeats="s2")
+    assert [file.name for file in result.files["p", "s1"]] == ["T1", "T2"]
+    assert [file.name for file in result.files["p", "s2"]] == ["T1"]

@@ -69,6 +69,9 @@ def test_sequences_of_one_participant_among_many_are_named(found: FoundFile) -> 
     assert "3 of 4 sequences are of one participant alone: series p, series q, series r" in warning
     del files["r"]
     assert rare_sequences(joined(None, **files)) == ()
+    many = tuple(found("p", None, f"series {n:02}") for n in range(12))
+    (warning,) = rare_sequences(joined(None, p=many, q=files["q"], r=(found("r", None, "T1"),)))
+    assert "series 09 and 3 more. Are images" in warning
 
 
 def test_links_that_lead_out_of_the_source_are_named(tmp_path: Path) -> None:

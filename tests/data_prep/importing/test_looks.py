@@ -31,3 +31,8 @@ def test_counts_logs_and_other_units_are() -> None:
 def test_tpm_are_known_by_their_sum() -> None:
     assert are_tpm(transcriptome(50))
     assert not are_tpm(np.rint(transcriptome(50) * 2))
+
+
+def test_small_whole_numbers_are_no_counts() -> None:
+    assert suspicions(np.array([[0.0, 3.0], [100.0, 7.0]])) == ()
+    assert "looks like counts" in suspicions(np.array([[0.0, 3.0], [101.0, 7.0]]))[0]

@@ -75,3 +75,13 @@ def test_files_that_mean_the_same_and_a_flag_of_bids_are_problems(
     assert len(problems) == 3
     with pytest.raises(InputError, match=r"(?s)--only.*unknown placeholder 'x'.*but P1/T1.nii is the same"):
         problems.raise_any()
+
+
+def test_a_mask_that_is_asked_for_as_a_sequence_is_one(
+    tmp_path: Path, write_images: Callable[..., Path], options: Callable[..., ImportOptions]
+) -> None:
+    source = write_images(tmp_path / "source", ["P1/T1.nii", "P1/seg.nii", "P1/brain_mask.nii"])
+    flags = options(source=source, sequences=("T1=T1", "SHAPE=seg"))
+    kept = read_folder(flags, ["{participant_id}/{sequence}"], False, walk(source), Problems())
+    assert kept.order == ("T1", "SHAPE")
+    assert {(f.name, f.mask) for f in kept.files} == {("T1", False), ("SHAPE", False), ("brain", True)}

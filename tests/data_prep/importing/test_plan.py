@@ -207,3 +207,27 @@ def test_the_source_is_no_place_for_the_cohort(
 ) -> None:
     with pytest.raises(InputError, match="must lie outside of the source"):
         make_plan(options(biopsies=write_table("t.csv", *SITES), space="voxel", out=source / "cohort"))
+
+
+def test_sessions_stand_behind_the_participant(
+    options: Options, tmp_path: Path, write_images: WriteImages, write_table: WriteTable
+) -> None:
+    write_images(tmp_path / "source", ["P1/s1/T1.nii", "P2/s2/T1.nii"])
+    told = ("{participant_id}/{session}/{sequence}",)
+    rows = [(*SITES[0], "grade"), (*SITES[1], 2), (*SITES[2], 4)]
+    plan = make_plan(options(biopsies=write_table("t.csv", *rows), space="voxel", patterns=told))
+    assert plan.texts["biopsies.tsv"].splitlines() == [
+        "biopsy_id\tparticipant_id\tsession\tx\ty\tz\tgrade",
+        "b1\tP1\ts1\t1\t2\t3\t2",
+        "b2\tP2\ts2\t0\t1\t2\t4",
+    ]
+
+
+def test_a_link_that_leads_out_of_the_source_is_warned_of(
+    options: Options, source: Path, tmp_path: Path, write_table: WriteTable
+) -> None:
+    far = (source / "P1" / "T1.nii.gz").rename(tmp_path / "far.nii.gz")
+    (source / "P1" / "T1.nii.gz").symlink_to(far)
+    (warning,) = make_plan(options(biopsies=write_table("t.csv", *SITES), space="voxel")).warnings
+    assert warning.startswith("1 images are links that lead out of")
+    assert "P1/T1.nii.gz to " in warning

@@ -93,3 +93,35 @@ def test_a_far_cell_does_not_fill_memory(tmp_path: Path) -> None:
     sheet = read_sheet(str(tmp_path / "t.xlsx"), Problems())
     assert sheet is not None
     assert [(row.number, row.cells) for row in sheet.rows] == [(2, ("a", "")), (3000, ("", "far"))]
+
+
+@pytest.mark.parametrize(("limit", "most"), [("MAX_CELLS", 5), ("MAX_ROWS", 2)])
+def test_a_sheet_of_too_many_rows_or_cells_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
+) -> None:
+    path, problems = workbook(tmp_path / "t.xlsx", A=[["id", "x"], ["a", 1], ["b", 2]]), Problems()
+    monkeypatch.setattr(f"data_prep.importing.workbooks.{limit}", most + 1)
+    assert read_workbook(path, None, problems) is not None
+    monkeypatch.setattr(f"data_prep.importing.workbooks.{limit}", most)
+    assert read_workbook(path, None, problems) is None
+    with pytest.raises(ValueError, match=r"rows and .* cells, but got more"):
+        problems.raise_any()
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_a_formula_is_found_wherever_it_lies_in_a_large_file(tmp_path: Path, before: int) -> None:
+    """The file is searched in pieces of a mebibyte, and the mark of a formula lies across the end of one."""
+    path, padded = workbook(tmp_path / "t.xlsx", A=[["id", "x"], ["a", "=1+1"]]), tmp_path / "padded.xlsx"
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(padded, "w") as new:
+        for part in old.namelist():
+            content = old.read(part)
+            if part.startswith("xl/worksheets/"):
+                head, tail = content.split(b"<sheetData>")
+                room = 2**20 - before - content.index(b"<f>") - len(b"<!---->")
+                content = head + b"<!--" + b"x" * room + b"--><sheetData>" + tail
+                assert content.index(b"<f>") == 2**20 - before
+            new.writestr(part, content)
+    problems = Problems()
+    read_workbook(padded, None, problems)
+    with pytest.raises(ValueError, match="cell B2: a value is needed, but got a formula"):
+        problems.raise_any()

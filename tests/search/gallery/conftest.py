@@ -1,4 +1,4 @@
-"""A cohort that was looked at, and the gallery of it."""
+"""A cohort that was looked at."""
 
 from __future__ import annotations
 

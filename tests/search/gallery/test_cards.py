@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 
 from data_prep.check.findings import Finding
 from data_prep.check.reading import inspect
-from data_prep.check.subject import Subject
-from search.gallery.cards import make_card, presence
-from tests.data_prep.check.heads import AFFINE, read_sites, write_heads, write_sites
+from data_prep.check.subject import Subject, Visited
+from search.gallery.cards import PATCH_PIXELS, make_card, presence, title
+from tests.data_prep.check.heads import AFFINE, CENTRES, read_sites, resave, save, write_heads, write_sites
+from tests.data_prep.check.subjects import biopsy, cohort, visit
 
 Look = Callable[[], Subject]
 
@@ -100,3 +104,59 @@ def test_a_site_beside_a_mask_says_how_far(tmp_path: Path) -> None:
     sites = make_card(subject, subject.visits[0], 1, []).sites
     assert "1.0 mm beside the brain mask" in sites[1].where
     assert "beside" not in sites[0].where
+
+
+def test_a_voxel_is_that_of_the_grid_that_most_images_share(tmp_path: Path) -> None:
+    """As findings count it, though the first image lies on a grid of its own."""
+    folder = write_heads(tmp_path / "cohort")
+    path = folder / "sub-0" / "T1.nii.gz"
+    save(path, np.asarray(nib.load(path).dataobj)[::2, ::2, ::2], AFFINE @ np.diag([2.0, 2.0, 2.0, 1.0]))
+    subject = inspect(folder)
+    (first, *_) = make_card(subject, subject.visits[0], 1, []).sites
+    assert first.where == f"(12, -6, 12) mm RAS, voxel {CENTRES[0]} in RAS order"
+
+
+def test_a_mask_that_lies_elsewhere_has_no_outline(tmp_path: Path) -> None:
+    folder = write_heads(tmp_path / "cohort")
+    before = inspect(folder)
+    assert [len(p.outlines) for p in make_card(before, before.visits[0], 1, []).planes] == [2, 2, 2]
+    resave(folder / "sub-0" / "brain.nii.gz", lambda mask: mask, shift=1)
+    after = inspect(folder)
+    assert [len(p.outlines) for p in make_card(after, after.visits[0], 1, []).planes] == [1, 1, 1]
+
+
+def test_visits_of_one_participant_are_told_apart_by_what_differs() -> None:
+    def seen(name: str, who: str, **columns: str) -> Visited:
+        mine = biopsy(name, who, (1, 1, 1), 2)
+        return visit([replace(mine, columns=mine.columns | columns)], {})
+
+    visits = (
+        seen("a", "sub-1", session="s1", date="2019"),
+        seen("b", "sub-1", session="s2", date="2019"),
+        seen("c", "sub-2", session="s1", date="2020"),
+    )
+    subject = Subject(cohort([each.biopsies[0] for each in visits]), (), visits)
+    assert [title(subject, each) for each in visits] == ["sub-1, s1", "sub-1, s2", "sub-2"]
+
+
+def test_a_patch_is_true_to_millimetres(tmp_path: Path) -> None:
+    folder = write_heads(tmp_path / "cohort", "voxel")
+    for path in folder.glob("sub-0/*.nii.gz"):
+        save(path, np.asarray(nib.load(path).dataobj), np.diag([0.5, 2.0, 3.0, 1.0]))
+    subject = inspect(folder)
+    (first, *_) = make_card(subject, subject.visits[0], 1, []).sites
+    sizes = {(seen.patch.width, seen.patch.height) for seen in first.seen if seen.patch is not None}
+    assert sizes == {(PATCH_PIXELS // 4, PATCH_PIXELS)}
+
+
+def test_the_planes_show_grey_values_where_there_are_any(tmp_path: Path) -> None:
+    folder = write_heads(tmp_path / "cohort")
+
+    def shown() -> str:
+        subject = inspect(folder)
+        return make_card(subject, subject.visits[0], 1, []).shown
+
+    assert shown() == "FLAIR"
+    for name, others in (("FLAIR", "T2"), ("T2", "T1"), ("T1", "FLAIR")):
+        shutil.copyfile(folder / "sub-0" / "tumor.nii.gz", folder / "sub-0" / f"{name}.nii.gz")
+        assert shown() == others

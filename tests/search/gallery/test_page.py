@@ -2,11 +2,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 
 from data_prep.check.findings import Finding
+from data_prep.check.reading import inspect
+from data_prep.check.record import check_record
 from data_prep.check.subject import Subject
-from search.gallery.cards import make_card
-from search.gallery.page import headline, name_of, render
+from search.gallery.cards import make_card, presence
+from search.gallery.page import headline, name_of, render, state
+from tests.data_prep.check.heads import resave, write_heads
 
 Look = Callable[[], Subject]
 
@@ -58,3 +64,24 @@ def test_numbers_have_their_nouns_and_planes_their_directions(looked_at: Look) -
     assert [plane.ends for plane in card.planes] == [("L", "R"), ("L", "R"), ("P", "A")]
     assert page.count(">P</text>") == page.count(">A</text>") == 1
     assert "the front (A) on the right" in page
+
+
+def test_a_file_is_unreadable_in_the_page_where_it_is_in_the_terminal(tmp_path: Path) -> None:
+    """Voxels that are NaN can be read, and a finding tells of them."""
+    folder = write_heads(tmp_path / "cohort")
+    (folder / "sub-1" / "T2.nii.gz").write_bytes(b"")
+    (folder / "sub-1" / "FLAIR.nii.gz").unlink()
+    (folder / "sub-1" / "brain.nii.gz").write_bytes(b"")
+    resave(folder / "sub-1" / "T1.nii.gz", lambda voxels: np.full_like(voxels, np.nan))
+    subject = inspect(folder)
+    states = {name: state(file)[1] for name, file in presence(subject)[1][2].items()}
+    assert states == {
+        "T1": "present",
+        "T2": "unreadable",
+        "FLAIR": "absent",
+        "brain mask": "unreadable",
+        "tumor mask": "present",
+    }
+    assert check_record(subject, [])["participants"][1]["unreadable"] == ["T2"]
+    (site, *_) = make_card(subject, subject.visits[1], 1, []).sites
+    assert "NaN" in site.seen[0].why

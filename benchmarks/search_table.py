@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from data_prep.inputs import model_input
+from data_prep.fold_input import fit_input
 from data_prep.phantom import PhantomSpec, write_phantom
 from models.device import child_environment
 from search.claims import trial_seed
@@ -154,8 +154,10 @@ class _Keeper:
 
         task = Task.of(self._material, STUDY, TrialConfig(settings, seed), split)
         fold = run_fold(task, lambda task: train_network(task, self._trainer, lambda message: None))
-        images = model_input(self._fresh.patches, settings["patch_radius"], self._fresh.missing)
-        pairs = count_pairs(self._fresh.labels.label, self._trainer.last.predict(images))
+        mine = self._material
+        view = fit_input(mine.patches, task.train, settings["patch_radius"], mine.missing)
+        answers = self._trainer.last.predict(view.images(self._fresh.patches))
+        pairs = count_pairs(self._fresh.labels.label, answers)
         return fold, float(pairs.auc or 0.0)
 
 

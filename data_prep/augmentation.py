@@ -150,7 +150,7 @@ def apply(drawn: Draw, images: FloatArray, radius: int, layout: ChannelLayout) -
 
     Args:
         drawn: For n samples.
-        images: Shape (n, 2 * (radius + margin) + 1, the same, channels), as of `model_input`.
+        images: Shape (n, 2 * (radius + margin) + 1, the same, channels), as of `inputs.lay_out`.
         radius: Of the result.
         layout: Of the channels.
 

@@ -37,7 +37,6 @@ class FoldInput:
         sequences: C names.
         methods: Their normalisation.
         radius: Of the patches that a network sees.
-        missing: As in `inputs.channel_layout`.
         layout: Of the channels.
         channels: Their names.
         known: Whether any training row has the sequence; one that none has is shown as absent wherever it is
@@ -54,7 +53,6 @@ class FoldInput:
     sequences: tuple[str, ...]
     methods: tuple[str, ...]
     radius: int
-    missing: str
     layout: ChannelLayout
     channels: tuple[str, ...]
     known: BoolArray
@@ -62,11 +60,6 @@ class FoldInput:
     spread: DoubleArray
     standard: DoubleArray
     fill: FloatArray | None
-
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """The arrays by attribute name, those that there are."""
-        names = ("known", "location", "spread", "standard", "fill")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def normalised(self, patches: PatchSet) -> PatchSet:
         """Patches in units of the training fold, without sequences that no training row has.
@@ -96,7 +89,7 @@ class FoldInput:
         )
 
     def images(self, patches: PatchSet) -> FloatArray:
-        """The model's input: normalised crops, absent sequences as `missing` has them shown.
+        """The model's input: normalised crops, absent sequences as the fit's `missing` has them shown.
 
         Args:
             patches: As in `normalised`.
@@ -187,7 +180,6 @@ def fit_input(patches: PatchSet, rows: IntArray, radius: int, missing: str) -> F
         sequences=patches.sequences,
         methods=patches.request.methods,
         radius=radius,
-        missing=missing,
         layout=layout,
         channels=channel_names(patches, layout),
         known=known,

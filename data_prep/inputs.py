@@ -15,7 +15,7 @@ MISSING = ("drop", "zero", "mask", "mean")
 
 @dataclass(frozen=True)
 class ChannelLayout:
-    """Where the sequences stand among the channels of `model_input`.
+    """Where the sequences stand among the channels of a network's input.
 
     Attributes:
         sequences: C, how many stand side by side in each slice.
@@ -39,7 +39,7 @@ class ChannelLayout:
 
 
 def channel_layout(patches: PatchSet, missing: str) -> ChannelLayout:
-    """Where the sequences stand among the channels of `model_input`.
+    """Where the sequences stand among the channels of a network's input.
 
     Args:
         patches: The whole cohort's: which sequences need a presence channel depends on who is in the set.
@@ -58,7 +58,7 @@ def channel_layout(patches: PatchSet, missing: str) -> ChannelLayout:
 
 
 def input_channels(patches: PatchSet, missing: str) -> tuple[str, ...]:
-    """Names of the channels of `model_input`; arguments and errors as of `channel_layout`."""
+    """Names of the channels of a network's input; arguments and errors as of `channel_layout`."""
     return channel_names(patches, channel_layout(patches, missing))
 
 
@@ -67,28 +67,20 @@ def channel_names(patches: PatchSet, layout: ChannelLayout) -> tuple[str, ...]:
     return (*patches.channel_names, *(f"has:{patches.sequences[column]}" for column in layout.presence))
 
 
-def model_input(patches: PatchSet, radius: int, missing: str) -> FloatArray:
-    """Images with their presence channels, where nothing is fitted on a training fold.
+def lay_out(patches: PatchSet, radius: int, layout: ChannelLayout) -> FloatArray:
+    """Images with the presence channels of a layout, absent sequences 0.
 
     Args:
-        patches: As in `channel_layout`.
+        patches: In the units that are shown.
         radius: At most that of the patches.
-        missing: As in `channel_layout`, but not "mean".
+        layout: Of the channels.
 
     Returns:
         Shape (n, 2 * radius + 1, 2 * radius + 1, channels), a copy.
 
     Raises:
-        InputError: `missing` is illegal, or `radius` larger than what was extracted.
-        ValueError: `missing` is "mean".
+        InputError: `radius` is larger than what was extracted.
     """
-    if missing == "mean":
-        raise ValueError("missing = 'mean' needs a training fold; use fold_input.fit_input")
-    return lay_out(patches, radius, channel_layout(patches, missing))
-
-
-def lay_out(patches: PatchSet, radius: int, layout: ChannelLayout) -> FloatArray:
-    """Images with the presence channels of a layout, absent sequences 0; as `model_input` otherwise."""
     images = patches.images(radius)
     columns = list(layout.presence)
     if not columns:

@@ -111,8 +111,7 @@ class Labels:
         cut = (self.threshold, *self.further)[number]
         if fitted:
             cut = self.definition.threshold(score[rows][known[rows]])
-        made = np.where(known, score > cut, UNKNOWN).astype(np.int64)
-        label = self.label if number == 0 and not fitted else made
+        label = np.where(known, score > cut, UNKNOWN).astype(np.int64)
         return Head(name, self._value(score), label, float(self._value(np.array([cut]))[0]), cut)
 
     def _value(self, score: DoubleArray) -> DoubleArray:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.arrays import BoolArray, DoubleArray, IntArray
-from data_prep.geometry import Grid, stored_voxel
+from data_prep.geometry import Grid, nearest_voxel, ras_sign, stored_voxel
 from data_prep.problems import InputError, Problems
 from data_prep.records import Biopsy, Cohort
 from data_prep.repeats import second_scans
@@ -157,8 +157,7 @@ def _positions(cohort: Cohort, grid: Grid, nodes: IntArray) -> DoubleArray:
     """Voxels as the cohort's table would write them, shape (nodes, 3)."""
     if cohort.coordinates.space == "voxel":
         return nodes.astype(np.float64)
-    sign = np.array([-1.0, -1.0, 1.0]) if cohort.coordinates.convention == "LPS" else np.ones(3)
-    return np.asarray(_world(grid, nodes) * sign)
+    return np.asarray(_world(grid, nodes) * ras_sign(cohort.coordinates))
 
 
 def _is_on(grid: Grid, positions: DoubleArray, cohort: Cohort) -> BoolArray:
@@ -189,7 +188,7 @@ def _in_mask(cohort: Cohort, path: Path, world: DoubleArray) -> BoolArray:
     except InputError as error:
         raise InputError(f"{cohort.label_of(path)}: {error}") from error
     inverse = np.linalg.inv(volume.grid.canonical_affine)
-    voxels = np.floor(world @ inverse[:3, :3].T + inverse[:3, 3] + 0.5).astype(np.int64)
+    voxels = nearest_voxel(world @ inverse[:3, :3].T + inverse[:3, 3])
     inside = np.asarray(((voxels >= 0) & (voxels < mask.shape)).all(axis=1))
     inside[inside] = mask[tuple(voxels[inside].T)]
     return inside

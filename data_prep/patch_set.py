@@ -141,7 +141,12 @@ class PatchSet:
     @cached_property
     def hash(self) -> str:
         """sha256 of all the attributes."""
-        return self._content_hash()
+        text = json.dumps([asdict(self.request), self.biopsy_id, self.participant_id], sort_keys=True)
+        digest = hashlib.sha256(text.encode())
+        for name, array in self.arrays().items():
+            digest.update(f"{name} {array.dtype} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self.biopsy_id)
@@ -238,11 +243,3 @@ class PatchSet:
             raise InputError(f"patch radius: 0 to {self.radius} were extracted, but got {radius}.")
         inner = slice(self.radius - radius, self.radius + radius + 1)
         return (slice(None), inner, inner)
-
-    def _content_hash(self) -> str:
-        text = json.dumps([asdict(self.request), self.biopsy_id, self.participant_id], sort_keys=True)
-        digest = hashlib.sha256(text.encode())
-        for name, array in self.arrays().items():
-            digest.update(f"{name} {array.dtype} {array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()

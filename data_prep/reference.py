@@ -56,7 +56,7 @@ def _voxel_volume(volume: Volume) -> float:
 
 def note_lost(cohort: Cohort, biopsies: Sequence[Biopsy], resample_to: str, problems: Problems) -> None:
     """Complain that voxel coordinates say nothing of biopsies whose participants lack `resample_to`."""
-    advice = f"Give world coordinates{shared_by_all(cohort)}." if biopsies else ""
+    advice = f"Give world coordinates{shared_by_all(cohort)}."
     for biopsy in biopsies:
         problems.add(
             cohort.label_of(cohort.image_path(biopsy, resample_to)),
@@ -106,7 +106,7 @@ def _check_place(cohort: Cohort, first: Volume, volume: Volume, problems: Proble
             cohort.label_of(unplaced.path),
             "resampling needs placed grids, but sform_code and qform_code are both 0.",
         )
-    elif is_elsewhere and not (overlap(volume.grid, first.grid) and overlap(first.grid, volume.grid)):
+    elif is_elsewhere and not overlap(volume.grid, first.grid):
         problems.add(
             where,
             f"what is resampled to {cohort.label_of(first.path)} must overlap it, but its centre lies "

@@ -6,6 +6,7 @@ draws participants takes it along.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -66,7 +67,7 @@ def alternate(first: Show, second: Show, has_second: BoolArray) -> Show:
     def show(generator: np.random.Generator) -> FloatArray:
         (chooser,) = generator.spawn(1)
         again = has_second & (chooser.random(len(has_second)) < 0.5)
-        twin = _twin(generator)
+        twin = copy.deepcopy(generator)  # will draw the same numbers
         images = first(generator)
         if not again.any():
             return images
@@ -74,10 +75,3 @@ def alternate(first: Show, second: Show, has_second: BoolArray) -> Show:
         return np.where(chosen, second(twin), images)
 
     return show
-
-
-def _twin(generator: np.random.Generator) -> np.random.Generator:
-    """A generator that will draw the same numbers."""
-    bits = type(generator.bit_generator)()
-    bits.state = generator.bit_generator.state
-    return np.random.Generator(bits)

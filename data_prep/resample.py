@@ -131,8 +131,7 @@ def cut(near: FloatArray, box: Box, outside: BoolArray, points: DoubleArray, ste
     # Only here, because it takes as long to load as all the rest of a program that has its patches cached.
     from scipy.ndimage import gaussian_filter, map_coordinates
 
-    # In one order in memory, so that last bits do not hang on how the file was stored.
-    exact = np.array(near, dtype=np.float64, order="C")
+    exact = near.astype(np.float64)
     smooth = gaussian_filter(exact, _sigma(step), mode="nearest", truncate=_GAUSSIAN_REACH)
     result[~outside] = map_coordinates(smooth, where, order=3, mode="nearest")
     return result

@@ -100,7 +100,8 @@ def survey(
             loose += [volume for volume in volumes.values() if volume is not None]
         else:
             visits.append(visit)
-    note_lost(cohort, lost, str(resample_to), problems)
+    if lost and resample_to is not None:
+        note_lost(cohort, lost, resample_to, problems)
     return Survey(tuple(visits), tuple(loose))
 
 

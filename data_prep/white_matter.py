@@ -34,7 +34,7 @@ _LOOKED_AT: Final = 100_000  # values, for the step between stored intensities
 
 
 def _stripe_of_a_normal() -> float:
-    """Standard deviation of the stripe around the peak of a standard normal distribution: 0.0726."""
+    """Standard deviation of the stripe around the peak of a standard normal distribution: 0.0725."""
     normal = NormalDist()
     edge = normal.inv_cdf(0.5 + _HALF_WIDTH)
     return math.sqrt(1 - edge * normal.pdf(edge) / _HALF_WIDTH)

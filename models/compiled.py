@@ -65,8 +65,10 @@ class CompiledModel:
         self.fits = 0
         patches = tf.TensorSpec(self.model.input.shape, tf.float32)
         self._loss = loss_of(spec.task, spec.outputs)
-        self._targets = () if spec.outputs == 1 else (spec.outputs,)
-        targets, rows = tf.TensorSpec((None, *self._targets), tf.float32), tf.TensorSpec((None,), tf.int64)
+        targets, rows = (
+            tf.TensorSpec((None, *spec.target_shape), tf.float32),
+            tf.TensorSpec((None,), tf.int64),
+        )
         self._step = _traced(self._train, (patches, targets), xla)
         self._epoch = _traced(self._run_epoch, (patches, targets, rows, rows), False)
         self._infer = _traced(self._evaluate, (patches,), xla)
@@ -156,7 +158,7 @@ class CompiledModel:
         """
         with errors_named():
             chunks = [self._infer(x[start : start + CHUNK]).numpy() for start in range(0, len(x), CHUNK)]
-        return np.concatenate([np.empty((0, *self._targets)), *chunks])
+        return np.concatenate([np.empty((0, *self._spec.target_shape)), *chunks])
 
     def weights_are_finite(self) -> bool:
         """Whether no weight has become NaN or infinite.
@@ -206,7 +208,7 @@ class CompiledModel:
 
     def _outputs(self, units: tf.Tensor) -> tf.Tensor:
         """Of a single unit (batch, 1) its column (batch,)."""
-        return units if self._targets else units[:, 0]
+        return units if self._spec.target_shape else units[:, 0]
 
     def _sum_weights(self) -> tf.Tensor:
         numbers = [variable for variable in self.lowered.variables if variable.dtype in _FLOATS]

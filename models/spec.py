@@ -111,6 +111,11 @@ class ModelSpec:
             raise ModelError(f"outputs: a whole number of at least 1 is needed, but got {self.outputs}")
         _check_task(self.task)
 
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        """Of one sample's targets and of what is predicted of it: (), or (outputs,) of several."""
+        return () if self.outputs == 1 else (self.outputs,)
+
 
 @dataclass(frozen=True)
 class OptimizerSpec:

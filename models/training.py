@@ -229,9 +229,8 @@ def _check_targets(job: _Job) -> None:
         raise ModelError(
             f"label_smoothing: 0 is needed in regression, whose targets are no classes, but got {smoothing}"
         )
-    wanted = () if outputs == 1 else (outputs,)
     for samples in (job.fit, job.stop):
-        if samples is not None and samples.y.shape[1:] != wanted:
+        if samples is not None and samples.y.shape[1:] != job.model.target_shape:
             law = "(n,)" if outputs == 1 else f"(n, {outputs})"
             raise ModelError(
                 f"samples: {outputs} output(s) need targets {law}, but got the shape {samples.y.shape}"

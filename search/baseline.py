@@ -34,26 +34,21 @@ def fit_shallow(task: Task, cache: Path) -> Scored:
         task: The fold.
         cache: Keeps features, by content.
     """
-    targets, source = task.targets, task.material.source
+    labels, source = range(len(task.targets.names)), task.material.source
     radius = int(task.config.settings.get("patch_radius", 1))
     view = fit_input(task.material.patches, task.train, radius, task.material.missing)
     table = _features(task, source, view.normalised(task.material.patches), cache)
-    fitted = [_fit(task, table.values, task.train, head) for head in range(len(targets.names))]
+    fitted = [_fit(task, table.values, task.train, head) for head in labels]
     inner = fitted
     if len(task.fit) < len(task.train):
-        inner = [_fit(task, table.values, task.fit, head) for head in range(len(targets.names))]
-    held_out = _outputs(fitted, task.held_out(table.values, table.names))
-    stop = None if task.stop is None else _outputs(inner, table.values[task.stop])
-    calibrated = targets.calibrated(stop, task.stop)
-    scenes = {scene.name: _outputs(fitted, _seen(task, scene, view, cache)) for scene in task.scenes}
+        inner = [_fit(task, table.values, task.fit, head) for head in labels]
     return Scored(
-        held_out=targets.probability(held_out, calibrated),
-        stop=None if stop is None else targets.probability(stop, calibrated),
+        held_out=_outputs(fitted, task.held_out(table.values, table.names)),
+        stop=None if task.stop is None else _outputs(inner, table.values[task.stop]),
         parameters=sum(model.parameters for model in fitted),
         trainable_parameters=sum(model.parameters for model in fitted),
         device="CPU x1",
-        values=targets.values(held_out)[:, 0] if targets.is_regression else None,
-        scenes={name: targets.probability(said, calibrated)[:, 0] for name, said in scenes.items()},
+        scenes={scene.name: _outputs(fitted, _seen(task, scene, view, cache)) for scene in task.scenes},
     )
 
 
@@ -63,8 +58,8 @@ def _outputs(models: list[FittedBaseline], features: DoubleArray) -> DoubleArray
 
 
 def _seen(task: Task, scene: Scene, view: FoldInput, cache: Path) -> DoubleArray:
-    """Features of a scene's rows."""
-    return _features(task, scene.source, view.normalised(scene.patches), cache).values[scene.rows]
+    """Features of a scene's patches."""
+    return _features(task, scene.source, view.normalised(scene.patches), cache).values
 
 
 def _features(task: Task, source: Cohort, patches: PatchSet, cache: Path) -> FeatureTable:

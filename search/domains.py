@@ -69,6 +69,15 @@ class Range:
 Domain = Choice | Range
 
 
+def largest(domain: Domain) -> float:
+    """The largest of a domain of numbers.
+
+    >>> largest(Choice((1, 90, 45)))
+    90.0
+    """
+    return float(domain.high if isinstance(domain, Range) else max(map(float, domain.options)))
+
+
 def spelt(value: Value) -> str:
     """A value as TOML has it, without quotes.
 

@@ -113,7 +113,8 @@ class Scored:
     """What a model of any kind has to say of a fold.
 
     Attributes:
-        held_out: Probability of label 1 of each biopsy in `Task.scored`, shape (m,); of K labels, (m, K).
+        held_out: Probabilities of K labels, or a regression's values as it learned them, of each biopsy in
+            `Task.scored`; shape (m, K).
         stop: The same of each biopsy to stop on; None without early stopping.
         parameters: Numbers that were fitted.
         trainable_parameters: Those that training may move.
@@ -121,8 +122,7 @@ class Scored:
         device: Where it ran.
         curves: Per epoch, by name.
         best_epoch: The epoch whose weights scored, 1-based; 0 for a model without epochs.
-        values: What a regression says of the first label's score, shape (m,); None of a classification.
-        scenes: Probabilities of label 1 of the rows of each scene, by its name.
+        scenes: The same of the patches of each scene, by its name.
     """
 
     held_out: DoubleArray
@@ -133,7 +133,6 @@ class Scored:
     dead_parameters: int = 0
     curves: Mapping[str, Sequence[float | None]] | None = None
     best_epoch: int = 0
-    values: DoubleArray | None = None
     scenes: Mapping[str, DoubleArray] = field(default_factory=dict)
 
 
@@ -159,9 +158,12 @@ def run_fold(task: Task, score: Callable[[Task], Scored]) -> FoldResult:
     """Fit one fold by `score` and book what it says of the biopsies held out."""
     started = time.monotonic()
     scored = score(task)
-    rows, split = task.scored, task.split
-    said = scored.held_out.reshape(len(rows), -1)
-    stop = None if task.stop is None or scored.stop is None else scored.stop.reshape(len(task.stop), -1)
+    rows, split, targets = task.scored, task.split, task.targets
+    calibrated = targets.calibrated(scored.stop, task.stop)
+    said = targets.probability(scored.held_out, calibrated)
+    stop = None if scored.stop is None else targets.probability(scored.stop, calibrated)
+    scenes = {name: targets.probability(told, calibrated) for name, told in scored.scenes.items()}
+    values = targets.values(scored.held_out)[:, 0] if targets.is_regression else ()
     return FoldResult(
         split=split.index,
         repeat=split.repeat,
@@ -180,9 +182,9 @@ def run_fold(task: Task, score: Callable[[Task], Scored]) -> FoldResult:
         dead_parameters=scored.dead_parameters,
         device=scored.device,
         memory_mb=peak_memory_mb(),
-        heads={name: _head(task, said, stop, k) for k, name in enumerate(task.targets.names) if k},
-        values=() if scored.values is None else tuple(map(float, scored.values)),
-        scenes={scene.name: _scene(scene, scored) for scene in task.scenes},
+        heads={name: _head(task, said, stop, k) for k, name in enumerate(targets.names) if k},
+        values=tuple(map(float, values)),
+        scenes={name: {"probabilities": found[:, 0].tolist()} for name, found in scenes.items()},
     )
 
 
@@ -203,8 +205,3 @@ def _head(task: Task, said: DoubleArray, stop: DoubleArray | None, head: int) ->
         "threshold": _threshold(task, stop, head),
         "label_threshold": task.targets.thresholds[head],
     }
-
-
-def _scene(scene: Scene, scored: Scored) -> dict[str, Any]:
-    probabilities = scored.scenes[scene.name]
-    return {"rows": [int(row) for row in scene.rows], "probabilities": [float(p) for p in probabilities]}

@@ -13,9 +13,9 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from search.booking import booked_settings
-from search.domains import Value
+from search.domains import Value, largest
 from search.feasible import logical_name
-from search.space import Space, largest
+from search.space import Space
 from search.space_changes import domain_of, plain
 from search.suggest import distribution_of
 from search.widening import CHANGES, Lists
@@ -71,7 +71,7 @@ class SlotStudy(optuna.Study):
         """The largest radius that any start has added to the study; 0 where none has."""
         changes = self.user_attrs.get(CHANGES, ())
         added = [change["now"] for change in changes if change["parameter"] == "patch_radius"]
-        return max((largest(domain_of(entry)) for entry in added), default=0)
+        return max((int(largest(domain_of(entry))) for entry in added), default=0)
 
     def _get_trials(
         self,

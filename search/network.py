@@ -44,22 +44,16 @@ def train_network(task: Task, trainer: Trainer, send: Send) -> Scored:
 
 def _scored(task: Task, view: FoldInput, fitted: Fitted, images: FloatArray) -> Scored:
     """What the network says of every row that is asked for."""
-    targets = task.targets
-    held_out = _outputs(fitted, task.held_out(images, view.channels))
-    stop = None if task.stop is None else _outputs(fitted, images[task.stop])
-    calibrated = targets.calibrated(stop, task.stop)
-    scenes = {s.name: _outputs(fitted, view.images(s.patches)[s.rows]) for s in task.scenes}
     return Scored(
-        held_out=targets.probability(held_out, calibrated),
-        stop=None if stop is None else targets.probability(stop, calibrated),
+        held_out=_outputs(fitted, task.held_out(images, view.channels)),
+        stop=None if task.stop is None else _outputs(fitted, images[task.stop]),
         parameters=fitted.parameters,
         trainable_parameters=fitted.trainable_parameters,
         dead_parameters=fitted.dead_parameters,
         device=device_name(),
         curves=fitted.history,
         best_epoch=fitted.best_epoch,
-        values=targets.values(held_out)[:, 0] if targets.is_regression else None,
-        scenes={name: targets.probability(said, calibrated)[:, 0] for name, said in scenes.items()},
+        scenes={scene.name: _outputs(fitted, view.images(scene.patches)) for scene in task.scenes},
     )
 
 

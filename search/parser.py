@@ -95,7 +95,7 @@ def _add_patches(commands: Commands) -> None:
         "--normalisation",
         default="auto",
         metavar="METHOD",
-        help="auto, zscore, robust, white-matter, nyul or none (default: auto)",
+        help="auto, zscore, robust, white-matter or none (default: auto)",
     )
     parser.add_argument("--gene", default="CD3D", help="gene of `label` and `tpm` (default: CD3D)")
     add_home(parser)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path
 
 import optuna
@@ -223,12 +224,12 @@ def trial_summary(folds: Sequence[FoldResult], complete: Sequence[int] | None = 
 
 
 def _named(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Metrics under names that MLflow takes; of two that become the same, the later one gets a number."""
+    """Metrics under names that MLflow takes; of those that become the same, later ones get a number."""
     found: dict[str, float] = {}
     for name, value in metrics.items():
         plain = param_name(name)
-        again = sum(other == plain or other.startswith(f"{plain} (") for other in found)
-        found[f"{plain} {again + 1}" if again else plain] = value
+        numbered = (f"{plain} {number}" for number in count(2))
+        found[next(free for free in chain([plain], numbered) if free not in found)] = value
     return found
 
 

@@ -59,7 +59,7 @@ class FoldResult:
         heads: Of each further label: "labels" (-1 where unknown), "probabilities", "threshold" and
             "label_threshold" as above.
         values: Of a regression: what it says of each held-out biopsy's score, a gene's as log2(TPM + 1).
-        scenes: Of other patches of the participants held out, by name: "rows" in them, "probabilities".
+        scenes: Of other patches of the participants held out, by name: "probabilities", as above.
     """
 
     split: int

@@ -37,13 +37,11 @@ class Scene:
         name: Of the scene, as in `Fit.scenes`.
         source: The cohort of the patches, for the features of shallow models.
         patches: By the request of the study's own, but for the radius.
-        rows: Those of them that are scored.
     """
 
     name: str
     source: Cohort
     patches: PatchSet
-    rows: IntArray
 
 
 def map_scenes(stride_mm: float) -> tuple[str, str]:
@@ -83,7 +81,7 @@ class Scenes:
         if name not in self._whole:
             source, request = self._source(name), self._request(name)
             patches = load_patches(source, request, self._cache, progress)
-            self._whole[name] = Scene(name, source, patches, np.arange(len(patches)))
+            self._whole[name] = Scene(name, source, patches)
         return self._whole[name]
 
     def second(self, progress: Progress | None = None) -> Scene:
@@ -137,10 +135,7 @@ class Scenes:
         key = tuple(rows.tolist())
         if self._shown.get(name, ((), None))[0] != key:
             scene = self.whole(name)
-            self._shown[name] = (
-                key,
-                replace(scene, patches=scene.patches.take(rows), rows=np.arange(len(rows))),
-            )
+            self._shown[name] = key, replace(scene, patches=scene.patches.take(rows))
         return self._shown[name][1]
 
     def _source(self, name: str) -> Cohort:

@@ -8,7 +8,7 @@ from typing import Any
 
 from data_prep.problems import Problems, nearest
 from search.catalogue import TRAITS, Catalogue
-from search.domains import Choice, Domain, Parameter, Value, condition_text, holds, spelt
+from search.domains import Choice, Domain, Parameter, Value, condition_text, holds, largest, spelt
 from search.entries import read_domain, read_own_domain
 from search.feasible import bounds, conflicts, impossible, logical_name
 from search.known import KNOWN, Known, resolve
@@ -53,7 +53,7 @@ class Space:
     @property
     def largest_radius(self) -> int:
         """The largest patch radius that a trial can ask for."""
-        return largest(self.domain("patch_radius"))
+        return int(largest(self.domain("patch_radius")))
 
     def only(self, names: Iterable[str]) -> Space:
         """The space without the parameters that none of these names stands for; names as Optuna has them."""
@@ -80,11 +80,6 @@ def _with(domain: Domain, value: Value) -> Domain:
     if isinstance(domain, Choice):
         return Choice((*domain.options, value))
     return replace(domain, low=min(domain.low, float(value)), high=max(domain.high, float(value)))
-
-
-def largest(domain: Domain) -> int:
-    """The largest number of a domain."""
-    return int(max(domain.options) if isinstance(domain, Choice) else domain.high)
 
 
 def read_space(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from data_prep.augment_spec import AugmentSpec
 from models.registry import BASELINES
 from models.spec import TASKS, BaselineSpec, CustomSpec, ModelSpec, OptimizerSpec, TrainingSpec, TransferSpec
-from search.domains import Domain, Range, Value
+from search.domains import Range, Value, largest
 from search.sections import TrainingSection
 from search.study_file import Study
 
@@ -115,7 +115,7 @@ def widest_augment(study: Study) -> AugmentSpec:
     turns = "free" in space.domain("rotation")
     return AugmentSpec(
         rotation="free" if turns else "none",
-        jitter_mm=_highest(space.domain("jitter")) * study.input.registration_sd_mm,
+        jitter_mm=largest(space.domain("jitter")) * study.input.registration_sd_mm,
     )
 
 
@@ -145,10 +145,6 @@ _OFF: dict[str, Value] = {
     "intensity_shift": 0.0,
     "channel_dropout": 0.0,
 }
-
-
-def _highest(domain: Domain) -> float:
-    return float(domain.high if isinstance(domain, Range) else max(map(float, domain.options)))
 
 
 def _head(text: str) -> tuple[int, ...]:

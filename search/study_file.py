@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from data_prep.plain_files import MAX_SETTINGS_BYTES, check_values, load_toml, parse_toml, read_text
 from data_prep.problems import InputError, Problems, nearest
 from search.catalogue import Catalogue, file_hash
-from search.domains import Choice
+from search.domains import Choice, largest
 from search.known import KNOWN
 from search.paths import PRETRAINED, absolute, resolve_files
 from search.sections import (
@@ -41,6 +41,7 @@ LAWS = {  # pydantic's types of error, in the words of a study file
     "int_type": "a whole number",
     "float_type": "a number",
     "string_type": "text",
+    "string_too_short": "text that is not empty",
 }
 
 
@@ -258,8 +259,7 @@ def _check_use(study: Study, space: Space, where: str, problems: Problems) -> No
     if study.input.repeats == "augment" and not networks:
         problems.add(f"{where}: input.repeats", "'augment' is for networks, but the space offers none")
     smoothing = space.domain("label_smoothing")
-    most = max(smoothing.options) if isinstance(smoothing, Choice) else smoothing.high
-    if _learns_values(study) and most != 0:
+    if _learns_values(study) and largest(smoothing) != 0:
         problems.add(
             f"{where}: space.label_smoothing",
             f"only labels can be smoothed, but rule '{study.label.rule}' learns values",

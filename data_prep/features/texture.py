@@ -56,7 +56,7 @@ def _check_units(patches: PatchSet) -> None:
         rows = patches.present[:, column]
         scaled = (patches.mean[rows, column] != 0) | (patches.std[rows, column] != 1)
         raw = patches.raw[..., column :: len(patches.sequences)]
-        if method in COHORT_FITTED and rows.any() and not scaled.any() and raw.any():
+        if method in COHORT_FITTED and not scaled.any() and raw.any():
             raise InputError(
                 "texture features need intensities in units of a spread, as their grey levels are, but "
                 f"{patches.sequences[column]} with normalisation '{method}' gets its units from a training "

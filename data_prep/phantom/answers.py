@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.integrate import cumulative_trapezoid, trapezoid
-from scipy.stats import norm
 
 from data_prep.arrays import DoubleArray
+from data_prep.phantom.confounding import shifted_auc
 from data_prep.phantom.kernels import patch_correlation, site_correlation
 from data_prep.phantom.spec import FieldModel
 
@@ -102,39 +101,21 @@ def patch_covariance(W: float, model: FieldModel) -> DoubleArray:
 
 def noise_covariance(model: FieldModel) -> DoubleArray:
     """Ce, the covariance of the noise over a patch: what a repeat draws anew, shape (voxels, voxels)."""
-    correlation = _correlation(model, model.noise_length)
+    correlation = patch_correlation(model, model.noise_length)
     covariance: DoubleArray = correlation + model.nugget * np.eye(len(correlation))
     return covariance
 
 
 def field_covariance(model: FieldModel) -> DoubleArray:
     """Cz, the covariance of the field z over a patch, shape (voxels, voxels)."""
-    covariance: DoubleArray = model.tau2 + (1 - model.tau2) * _correlation(model, model.length)
+    covariance: DoubleArray = model.tau2 + (1 - model.tau2) * patch_correlation(model, model.length)
     return covariance
-
-
-def _correlation(model: FieldModel, length: float) -> DoubleArray:
-    if model.voxel is not None:
-        return patch_correlation(model, length)
-    offsets = patch_offsets(model.radius)
-    squared = ((offsets[:, None] - offsets[None]) ** 2).sum(-1)
-    correlation: DoubleArray = np.exp(-squared / (2 * length**2))
-    return correlation
 
 
 def site_covariance(W: float, model: FieldModel) -> DoubleArray:
     """c_s, the covariance of y with the field at the true site, shape (voxels,)."""
-    covariance: DoubleArray = np.sqrt(W) * (model.tau2 + (1 - model.tau2) * _site_correlation(model))
+    covariance: DoubleArray = np.sqrt(W) * (model.tau2 + (1 - model.tau2) * site_correlation(model))
     return covariance
-
-
-def _site_correlation(model: FieldModel) -> DoubleArray:
-    if model.voxel is not None:
-        return site_correlation(model)
-    squared = (patch_offsets(model.radius) ** 2).sum(-1)
-    spread = model.length**2 + model.site_sd**2
-    blurred: DoubleArray = (model.length**2 / spread) ** 1.5 * np.exp(-squared / (2 * spread))
-    return blurred
 
 
 def _auc_within(S: DoubleArray, c: DoubleArray, W: float, model: FieldModel) -> float:
@@ -164,13 +145,7 @@ def pooled_auc(rhos: Sequence[float]) -> float:
     Args:
         rhos: One correlation per biopsy, each above 0 and below 1.
     """
-    values, counts = np.unique(np.asarray(rhos, float), return_counts=True)
-    spread = values / np.sqrt(1 - values**2)
-    m = np.linspace(-9, 9, 6001) * spread.max()
-    density = norm.pdf(m[:, None], scale=spread) @ (counts / counts.sum())
-    positive, negative = density * norm.cdf(m), density * norm.cdf(-m)
-    below = cumulative_trapezoid(negative, m, initial=0)
-    return float(trapezoid(positive * below, m) / (trapezoid(positive, m) * trapezoid(negative, m)))
+    return shifted_auc(rhos, [0.0] * len(rhos))
 
 
 def observed_auc(score: DoubleArray, label: DoubleArray) -> float | None:

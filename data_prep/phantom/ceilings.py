@@ -181,7 +181,7 @@ def _pooled(
 def _by_radius(plan: Plan, complete: Callable[[FieldModel], float]) -> dict[str, float]:
     """AUC by radius, as far as a patch has not too many voxels."""
     model, most = plan.spec.model, _MOST_VOXELS
-    x, y, _ = model.voxel or (1.0, 1.0, 1.0)
+    x, y, _ = model.edges
     radii = [radius for radius in _RADII if (2 * radius / x + 1) * (2 * radius / y + 1) <= most]
     if plan.spec.several:
         radii = [radius for radius in radii if radius <= model.radius]

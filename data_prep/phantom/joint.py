@@ -20,8 +20,6 @@ from data_prep.phantom.answers import Reader, auc_from_rho, within_auc
 from data_prep.phantom.kernels import interval_correlation, patch_axes, product
 from data_prep.phantom.spec import FieldModel, Voxel
 
-_POINT: Voxel = (0.0, 0.0, 0.0)
-
 
 @dataclass(frozen=True)
 class Channel:
@@ -91,8 +89,8 @@ def joint_reader(channels: tuple[Channel, ...], model: FieldModel) -> Reader:
 def plain_channels(weights: Sequence[float], model: FieldModel) -> tuple[Channel, ...]:
     """Channels of one grid, one for each weight above 0."""
     x, y = (tuple(axis.tolist()) for axis in patch_axes(model))
-    box, spread = model.voxel or _POINT, model.registration_sd**2
-    return tuple(Channel(weight, (x, y, (0.0,)), box, spread) for weight in weights if weight)
+    spread = model.registration_sd**2
+    return tuple(Channel(weight, (x, y, (0.0,)), model.box, spread) for weight in weights if weight)
 
 
 def joint_moments(channels: Sequence[Channel], model: FieldModel) -> Moments:
@@ -117,11 +115,10 @@ def joint_moments(channels: Sequence[Channel], model: FieldModel) -> Moments:
 
 
 def _site(channels: Sequence[Channel], bases: Sequence[DoubleArray], model: FieldModel) -> DoubleArray:
-    through, own = model.site_sd**2, model.voxel or _POINT
-    found = []
+    through, found = model.site_sd**2, []
     for channel, basis in zip(channels, bases, strict=True):
         in_plane = through + channel.spread
-        parts = zip(channel.axes, channel.box, own, (in_plane, in_plane, through), strict=True)
+        parts = zip(channel.axes, channel.box, model.box, (in_plane, in_plane, through), strict=True)
         alone = [
             interval_correlation(np.array(axis), model.length, box, site, spread)
             for axis, box, site, spread in parts

@@ -15,8 +15,6 @@ from scipy.special import erf
 from data_prep.arrays import DoubleArray
 from data_prep.phantom.spec import FieldModel
 
-_POINT = (0.0, 0.0, 0.0)
-
 
 def interval_correlation(
     distance: DoubleArray, length: float, one: float = 0.0, other: float = 0.0, spread: float = 0.0
@@ -59,8 +57,8 @@ def _twice(t: DoubleArray, length: float) -> DoubleArray:
 
 def patch_axes(model: FieldModel) -> tuple[DoubleArray, DoubleArray]:
     """Offsets along x and y in mm of the voxels whose middles lie within the radius of the patch's."""
-    edges = model.voxel or (1.0, 1.0, 1.0)
-    return _side(model.radius, edges[0]), _side(model.radius, edges[1])
+    x, y, _ = model.edges
+    return _side(model.radius, x), _side(model.radius, y)
 
 
 def _side(radius: float, edge: float) -> DoubleArray:
@@ -70,12 +68,11 @@ def _side(radius: float, edge: float) -> DoubleArray:
 
 def patch_correlation(model: FieldModel, length: float) -> DoubleArray:
     """Correlation of a field of that length between the voxels of a patch, shape (voxels, voxels)."""
-    box = model.voxel or _POINT
     axes = (*patch_axes(model), np.zeros(1))
     return product(
         [
             interval_correlation(axis[:, None] - axis, length, edge, edge)
-            for axis, edge in zip(axes, box, strict=True)
+            for axis, edge in zip(axes, model.box, strict=True)
         ]
     )
 
@@ -84,15 +81,15 @@ def site_correlation(model: FieldModel) -> DoubleArray:
     """Correlation of the field at the true site with the voxels of a patch, shape (voxels,).
 
     The patch is that of the voxel which holds the recorded site, and does not tell where in it: uniform over
-    the same box, if voxels are boxes. Images are displaced by the error of registration.
+    the same box, if voxels are boxes.
     """
-    box = model.voxel or _POINT
-    through = model.site_sd**2
-    in_plane = through + model.registration_sd**2
+    spread = model.site_sd**2
     axes = (*patch_axes(model), np.zeros(1))
-    parts = zip(axes, box, (in_plane, in_plane, through), strict=True)
     return product(
-        [interval_correlation(axis, model.length, edge, edge, spread) for axis, edge, spread in parts]
+        [
+            interval_correlation(axis, model.length, edge, edge, spread)
+            for axis, edge in zip(axes, model.box, strict=True)
+        ]
     )
 
 

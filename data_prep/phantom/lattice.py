@@ -10,9 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_prep.arrays import DoubleArray, FloatArray, IntArray
-from data_prep.phantom.spec import PhantomSpec, Voxel
-
-_STILL = (0.0, 0.0, 0.0)
+from data_prep.phantom.spec import POINT, UNIT, PhantomSpec, Voxel
 
 
 @dataclass(frozen=True)
@@ -30,12 +28,12 @@ class Lattice:
     @property
     def edges(self) -> Voxel:
         """Distances between voxels along x, y, z in mm."""
-        return self.voxel or (1.0, 1.0, 1.0)
+        return self.voxel or UNIT
 
     @property
     def box(self) -> Voxel:
         """Edges of the box that a voxel averages in mm; zeros for a point."""
-        return self.voxel or _STILL
+        return self.voxel or POINT
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -78,7 +76,7 @@ class Lattice:
         parts = zip(axes, self.origin, self.edges, self.shape, strict=True)
         return np.ix_(*(np.rint((axis - at) / edge).astype(int) % count for axis, at, edge, count in parts))
 
-    def sample(self, volume: FloatArray, shift: npt.ArrayLike = _STILL) -> FloatArray:
+    def sample(self, volume: FloatArray, shift: npt.ArrayLike = (0.0, 0.0, 0.0)) -> FloatArray:
         """What the grid sees of a volume that is known at 1 mm points.
 
         Between them it is linear, beyond the border constant; each box holds the exact mean of that.

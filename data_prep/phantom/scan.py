@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from data_prep.arrays import BoolArray, DoubleArray, FloatArray
 from data_prep.phantom.contrast import contrast_images
-from data_prep.phantom.fields import draw_field
+from data_prep.phantom.fields import GaussianField, draw_field
 from data_prep.phantom.head import Head, draw_pose, make_head
 from data_prep.phantom.hidden import (
     Hidden,
@@ -187,6 +187,7 @@ class Visit:
         participant: Index from 0.
         session: Index from 0.
         anatomy: On 1 mm points.
+        drift: Of intensity, slow, shared by all images; of unit variance.
     """
 
     plan: Plan
@@ -194,6 +195,7 @@ class Visit:
     participant: int
     session: int
     anatomy: Anatomy
+    drift: GaussianField
 
     def scan(self, sequence: int | None = None) -> Scan:
         """The visit as the grid of a sequence sees it, displaced by its error; without one, as masks are."""
@@ -204,9 +206,7 @@ class Visit:
         return self._scan(lattice, off, [sequence])
 
     def _scan(self, lattice: Lattice, off: DoubleArray, sequences: Iterable[int]) -> Scan:
-        spec, key = self.plan.spec, (self.participant, self.session)
-        drift = draw_field(spec.size, _BIAS_LENGTH * spec.size, stream(spec.seed, "bias", *key))
-        moves = off + draw_move(spec, *key)
+        moves = off + draw_move(self.plan.spec, self.participant, self.session)
         x, y, z = (axis - move for axis, move in zip(lattice.axes, moves, strict=True))
         return Scan(
             plan=self.plan,
@@ -215,7 +215,7 @@ class Visit:
             lattice=lattice,
             tissue=self.anatomy.on(lattice, off, sequences),
             fields=tuple(field.at(x, y, z, box=lattice.box) for field in self.hidden.fields),
-            bias=np.float32(_BIAS_SD) * drift.at(*lattice.axes, box=lattice.box),
+            bias=np.float32(_BIAS_SD) * self.drift.at(*lattice.axes, box=lattice.box),
         )
 
     def image(self, sequence: int) -> FloatArray:
@@ -225,5 +225,7 @@ class Visit:
 
 def visit(plan: Plan, hidden: Hidden, participant: int, session: int) -> Visit:
     """Bring a participant to the scanner; at the second session the head lies 0.5 mm from where it lay."""
-    anatomy = make_anatomy(plan.spec, participant, draw_move(plan.spec, participant, session))
-    return Visit(plan, hidden, participant, session, anatomy)
+    spec, key = plan.spec, (participant, session)
+    anatomy = make_anatomy(spec, participant, draw_move(spec, *key))
+    drift = draw_field(spec.size, _BIAS_LENGTH * spec.size, stream(spec.seed, "bias", *key))
+    return Visit(plan, hidden, participant, session, anatomy, drift)

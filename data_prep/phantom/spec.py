@@ -31,6 +31,12 @@ CARRIERS: Final = {
 Voxel: TypeAlias = tuple[float, float, float]
 """Edges of a voxel along x, y, z in mm."""
 
+POINT: Final[Voxel] = (0.0, 0.0, 0.0)
+"""The box of a voxel that averages nothing."""
+
+UNIT: Final[Voxel] = (1.0, 1.0, 1.0)
+"""Distances between such points in mm."""
+
 GRIDS: Final = ("one", "mixed")
 """Whether all images of a participant have one grid, or some coarser ones (`COARSE`)."""
 
@@ -93,6 +99,16 @@ class FieldModel:
     nugget: float = 1e-4
     voxel: Voxel | None = None
     registration_sd: float = 0.0
+
+    @property
+    def edges(self) -> Voxel:
+        """Distances between voxels along x, y, z in mm."""
+        return self.voxel or UNIT
+
+    @property
+    def box(self) -> Voxel:
+        """Edges of the box that a voxel averages in mm; zeros for a point."""
+        return self.voxel or POINT
 
 
 @dataclass(frozen=True)

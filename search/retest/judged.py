@@ -11,8 +11,6 @@ from search.retest.paired import Paired
 from search.statistics.agreement import FORMS, LEAST, Drawn, Measure, icc
 from search.statistics.differences import BlandAltman, Flips, bland_altman, flips
 
-SEED = 0
-
 
 @dataclass(frozen=True)
 class Judged:
@@ -75,7 +73,7 @@ def judge(paired: Paired, independent: bool) -> Judged:
         independent: Whether a textbook interval is told too: not of a map, whose sites see the same voxels.
     """
     first, second = paired.probabilities
-    drawn = Drawn(paired.participant, seed=SEED)
+    drawn = Drawn(paired.participant)
     scores, fold = np.stack([first, second], axis=1), np.array(paired.fold, dtype=np.int64)
     found = {form: icc(scores, form, drawn, independent, fold) for form in FORMS}
     apart = bland_altman(first, second, drawn) if len(paired) else None

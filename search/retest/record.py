@@ -48,6 +48,16 @@ class Retest:
     stride_mm: float | None
     features: tuple[FeatureAgreement, ...]
 
+    @property
+    def map_iccs(self) -> list[float]:
+        """ICCs of the participants' maps that have one."""
+        return [one.icc for one in self.own_maps if one.icc is not None]
+
+    @property
+    def feature_iccs(self) -> list[float]:
+        """ICCs of the features that have one."""
+        return [one.icc.value for one in self.features if one.icc.value is not None]
+
     def to_json(self) -> dict[str, Any]:
         """All of it as plain data, participants by the cohort's own ids."""
         plan, again = self.plan, self.plan.scenes.whole(SECOND).patches
@@ -76,7 +86,6 @@ class Retest:
     def _maps(self) -> dict[str, Any] | None:
         if self.maps is None or self.lattice is None:
             return None
-        values = [one.icc for one in self.own_maps if one.icc is not None]
         each = [
             {
                 "participant_id": one.participant,
@@ -92,14 +101,14 @@ class Retest:
             "stride_mm": self.stride_mm,
             "most_sites": self.plan.scenes.most,
             **_judged(self.maps),
-            "median_icc": float(np.median(values)) if values else None,
-            "lowest_icc": min(values, default=None),
-            "highest_icc": max(values, default=None),
+            "median_icc": float(np.median(self.map_iccs)) if self.map_iccs else None,
+            "lowest_icc": min(self.map_iccs, default=None),
+            "highest_icc": max(self.map_iccs, default=None),
             "each": each,
         }
 
     def _features(self) -> dict[str, Any]:
-        values = [one.icc.value for one in self.features if one.icc.value is not None]
+        values = self.feature_iccs
         return {
             "sets": [asdict(one) for one in dict.fromkeys(one.set for one in self.features)],
             "measured": len(values),

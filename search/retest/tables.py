@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from data_prep.map_sites import MapSites
 from search.refits.selected import selected_text
 from search.retest.features import EXCELLENT, GOOD, FeatureAgreement
 from search.retest.judged import Judged
@@ -37,7 +38,7 @@ def agreement_table(found: Retest) -> Table:
     for label, *cells in _rows(columns):
         table.add_row(label, *cells)
     if found.maps is not None:
-        values = [one.icc for one in found.own_maps if one.icc is not None]
+        values = found.map_iccs
         told = f"median {median(values):.3f}, {min(values):.3f} to {max(values):.3f}" if values else "-"
         table.add_row("ICC(A,1) of one map", "", told)
     return table
@@ -95,7 +96,7 @@ def notes(found: Retest) -> list[str]:
         "variance that another scan repeats. It does not say whether what is repeated is right."
     )
     if found.maps is not None and found.lattice is not None:
-        lines.append(_of_maps(found))
+        lines.append(_of_maps(found, found.lattice))
     lines.append(_of_features(found))
     return lines
 
@@ -109,10 +110,9 @@ def _of_intervals(participants: int, drawn: bool) -> str:
     )
 
 
-def _of_maps(found: Retest) -> str:
-    sites, most = found.lattice, found.plan.scenes.most
-    regions = sorted(set(sites.region.values())) if sites is not None else []
-    thinned = sum(n > most for n in sites.candidates.values()) if sites is not None else 0
+def _of_maps(found: Retest, sites: MapSites) -> str:
+    most, regions = found.plan.scenes.most, sorted(set(sites.region.values()))
+    thinned = sum(n > most for n in sites.candidates.values())
     return (
         f"Map: a lattice of {found.stride_mm:g} mm ({' or '.join(regions)}), at most {most} sites a "
         f"participant; {thinned} had more, of which so many were drawn. Neighbours see the same voxels."
@@ -120,7 +120,7 @@ def _of_maps(found: Retest) -> str:
 
 
 def _of_features(found: Retest) -> str:
-    values = [one.icc.value for one in found.features if one.icc.value is not None]
+    values = found.feature_iccs
     if not found.features:
         return "What was selected reads no intensities: there are no features to compare."
     stands_in = any(one.set.stands_in for one in found.features)

@@ -86,18 +86,17 @@ class Squares:
 
 
 class Drawn:
-    """Sums over participants, drawn with replacement.
+    """Sums over participants, drawn with replacement: of the same participants the same draws each time.
 
     Args:
         participant: The number or name of the participant of each site, shape (n,).
         draws: How many.
-        seed: The same seed, the same draws.
     """
 
-    def __init__(self, participant: npt.ArrayLike, draws: int = DRAWS, seed: int = 0) -> None:
+    def __init__(self, participant: npt.ArrayLike, draws: int = DRAWS) -> None:
         _, self._code = np.unique(np.asarray(participant), return_inverse=True)
         self.participants = int(self._code.max(initial=-1)) + 1
-        self._times = times_drawn(max(self.participants, 1), draws if self.is_told else 0, seed)
+        self._times = times_drawn(max(self.participants, 1), draws if self.is_told else 0, seed=0)
 
     @property
     def is_told(self) -> bool:

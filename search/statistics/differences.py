@@ -13,11 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import chi2, norm
+from scipy.stats import binomtest, chi2, norm
 from scipy.stats import t as student
 
 from search.metrics import Doubles, Ints
-from search.statistics.agreement import LEAST, Drawn, Ends, Measure, over
+from search.statistics.agreement import LEAST, Drawn, Measure, over
 from search.statistics.honest import INTERVAL
 from search.statistics.predictions import Booleans
 
@@ -138,11 +138,12 @@ def flips(
     columns = np.stack([np.ones(n), flipped.astype(float)], axis=1)
     ends = over(drawn, lambda s: np.asarray(s[..., 1] / s[..., 0]), columns)
     share, chance = float(flipped.mean()), _by_chance(one, other, np.zeros(n) if strata is None else strata)
+    wilson = binomtest(int(flipped.sum()), n).proportion_ci(method="wilson")
     near: Booleans | None = None if reach is None else np.abs(first) < reach
     return Flips(
         sites=n,
         flips=int(flipped.sum()),
-        share=Measure(share, wilson(int(flipped.sum()), n) if independent else None, ends),
+        share=Measure(share, (wilson.low, wilson.high) if independent else None, ends),
         by_chance=chance,
         kappa=1 - share / chance if chance > 0 else None,
         unstable=None if near is None else int(near.sum()),
@@ -157,14 +158,3 @@ def _by_chance(one: Booleans, other: Booleans, strata: Doubles | Ints) -> float:
         p, q = float(one[rows].mean()), float(other[rows].mean())
         total += float(rows.mean()) * (p * (1 - q) + q * (1 - p))
     return total
-
-
-def wilson(count: int, n: int) -> Ends:
-    """Wilson's 95 % interval of a share.
-
-    >>> tuple(round(end, 3) for end in wilson(3, 20))
-    (0.052, 0.36)
-    """
-    share, square = count / n, Z**2 / n
-    middle, half = share + square / 2, Z * (share * (1 - share) / n + square / (4 * n)) ** 0.5
-    return max(0.0, (middle - half) / (1 + square)), min(1.0, (middle + half) / (1 + square))

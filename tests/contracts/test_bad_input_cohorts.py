@@ -6,16 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.bad_input import Case, check_refused, nothing, replaced
+from tests.contracts.bad_input import Case, check_refused, replaced
+from tests.contracts.test_bad_input_commands import typed
 from tests.contracts.test_bad_input_study import wrong
 from tests.contracts.test_bad_input_tables import TOML
 
 OUT = "{world}/new"
 IMPORT = f"import {{world}}/cohort --out {OUT} --biopsies {{world}}/cohort/biopsies.tsv"
-
-
-def typed(command: str, says: str) -> Case:
-    return Case(command.replace("{world}", "")[:90], nothing, says, command)
 
 
 PATCHES = "patches {world}/cohort --out {world}/x.npz --radius 2"
@@ -39,7 +36,7 @@ INPUT = [
     wrong("input", "normalisation = 1", r"study.toml: input.normalisation"),
     wrong("input", 'missing = "median"', r"input.missing: unknown name 'median'"),
     wrong("input", 'repeats = "twice"', r"input.repeats: unknown name 'twice'"),
-    wrong("input", 'repeats = "augment"', r"input.repeats: 'augment' (is for networks|needs second scans)"),
+    wrong("input", 'repeats = "augment"', r"input.repeats: 'augment' is for networks"),
     wrong("input", 'resample_to = "T9"', r"input.resample_to: unknown sequence 'T9'"),
     wrong("input", "normalisation = {}", r"input.normalisation: a table needs a sequence at least"),
     wrong("input", "slice_mm = 2.0", r"input: `slice_mm` is the distance of several slices"),
@@ -48,8 +45,8 @@ INPUT = [
 LABEL = [
     wrong("label", 'rule = "log-tpm:high"', r"label.rule: must be .* but got 'log-tpm:high'"),
     wrong("label", 'rule = "above-quantile:2"', r"label.rule: must be .* a share above 0 and below 1"),
-    wrong("label", 'column = "grade"', r"label.column: (takes the place of genes|unknown column 'grade')"),
-    wrong("label", 'column = ""', r"study.toml: label.column: "),
+    wrong("label", 'column = "grade"', r"label.column: unknown column 'grade'"),
+    wrong("label", 'column = ""', r"study.toml: label.column: must be text that is not empty"),
     wrong("label", 'combine = "multi-label"', r"label.combine: 'multi-label' needs several genes"),
     wrong("label", 'combine = "sum"', r"label.combine: unknown name 'sum'"),
 ]
@@ -58,7 +55,10 @@ COMMANDS = [
     typed("check", r"error: the following arguments are required: COHORT"),
     typed("check {world}/study.toml", r"study.toml: "),
     typed("retest nothing --home {world}/nowhere", r"STUDY: no study 'nothing'"),
-    typed("retest toy --trial -1 --home {world}/nowhere", r"--trial|STUDY: no study"),
+    typed(
+        "retest toy --trial -1 --home {world}/nowhere",
+        r"argument --trial: a whole number from 0 on is needed, but got -1",
+    ),
     typed("import", r"error: the following arguments are required: SOURCE, --out, --biopsies"),
     typed(f"import {{world}}/nowhere --out {OUT} --biopsies x", r"nowhere: a folder is needed"),
     typed(f"{IMPORT} --space cube", r"argument --space: invalid choice: 'cube'"),
@@ -71,8 +71,8 @@ COMMANDS = [
     typed(f"{PATCHES} --normalisation mean", r"normalisation: unknown method 'mean'"),
     typed(f"{PATCHES} --normalisation nyul", r"--normalisation: 'nyul' is fitted on a training fold"),
     typed(f"{PHANTOM} --voxel 1", r"phantom: voxel: "),
-    typed(f"{PHANTOM} --confounding -1", r"phantom: confounding: |argument --confounding"),
-    typed(f"{PHANTOM} --missing-by luck", r"phantom: missing.by: unknown name 'luck'"),
+    typed(f"{PHANTOM} --confounding -1", r"phantom: confounding: "),
+    typed(f"{PHANTOM} --missing-by luck", r"phantom: missing_by: unknown name 'luck'"),
     typed(f"{PHANTOM} --orientation mirrored", r"phantom: orientation: unknown name 'mirrored'"),
 ]
 CASES = [*KEYS, *INPUT, *LABEL, *COMMANDS]

@@ -10,7 +10,7 @@ from scipy.stats import norm
 from data_prep.augment_spec import ROTATIONS, AugmentSpec, margin
 from data_prep.augmentation import apply, draw, epoch_generator, epochs, replay
 from data_prep.cohort import read_cohort
-from data_prep.inputs import ChannelLayout, channel_layout, model_input
+from data_prep.inputs import ChannelLayout, channel_layout, lay_out
 from data_prep.patches import PatchRequest, extract_patches
 from data_prep.problems import InputError
 
@@ -261,10 +261,10 @@ def test_a_fold_is_augmented_from_patches_with_room(tmp_path, make_cohort):
     layout, taught = channel_layout(patches, "mask"), patches.take(rows)
     augment = epochs(EVERYTHING, taught, 3, layout)
     drawn = replay(EVERYTHING, patches.present[rows], patches.voxel_mm[rows], seed=1, epoch=2)
-    wide, layout = model_input(patches, patches.radius, "mask")[rows], channel_layout(patches, "mask")
+    wide = lay_out(patches, patches.radius, layout)[rows]
     assert np.array_equal(augment(epoch_generator(1, 2)), apply(drawn, wide, 3, layout))
     plain = epochs(AugmentSpec(), taught, 3, layout)(epoch_generator(1, 2))
-    assert np.array_equal(plain, model_input(patches, 3, "mask")[rows])
+    assert np.array_equal(plain, lay_out(patches, 3, layout)[rows])
     with pytest.raises(InputError, match=r"patch radius: 0 to 9 were extracted, but got 10"):
         epochs(EVERYTHING, taught, 4, layout)
 

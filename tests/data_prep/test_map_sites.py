@@ -62,10 +62,16 @@ def make(make_cohort: Callable[..., Path], tmp_path: Path) -> Callable[..., Coho
     return build
 
 
-def laid(cohort: Cohort, stride: float = 3.0, most: int = 10_000) -> MapSites:
-    found = map_sites(cohort, ("T1", "T2"), Spread(stride, most))
+def laid(cohort: Cohort, stride: float = 3.0, most: int = 10_000, resample_to: str | None = None) -> MapSites:
+    found = map_sites(cohort, ("T1", "T2"), Spread(stride, most, resample_to))
     assert found is not None
     return found
+
+
+def nodes_of(sites: MapSites, participant: str) -> set[tuple[int, ...]]:
+    """Of sites in voxel coordinates."""
+    own = [site for site in sites.cohort.biopsies if site.participant_id == participant]
+    return {tuple(map(int, site.position)) for site in own}
 
 
 def test_sites_are_the_nodes_inside_the_tumour_or_near_the_biopsies(make: Callable[..., Cohort]) -> None:
@@ -74,15 +80,55 @@ def test_sites_are_the_nodes_inside_the_tumour_or_near_the_biopsies(make: Callab
     assert found.region == {"sub-001": TUMOUR, "sub-002": NEAR}
     nodes = {node for node in np.ndindex(EDGE, EDGE, EDGE) if all(place % 3 == 1 for place in node)}
     inside = {node for node in nodes if tumour()[node]}
-    own = {tuple(map(int, s.position)) for s in found.cohort.biopsies if s.participant_id == "sub-001"}
-    assert own == inside
+    assert nodes_of(found, "sub-001") == inside
     assert found.candidates["sub-001"] == len(inside) > 20
     sites = [biopsy.position for biopsy in cohort.biopsies if biopsy.participant_id == "sub-002"]
     near = {node for node in nodes if min(np.linalg.norm(np.subtract(node, s)) for s in sites) <= REACH_MM}
-    other = {tuple(map(int, s.position)) for s in found.cohort.biopsies if s.participant_id == "sub-002"}
-    assert other == near
+    assert nodes_of(found, "sub-002") == near
     assert len({site.biopsy_id for site in found.cohort.biopsies}) == len(inside) + len(near)
     assert found.cohort.expression is None
+
+
+def test_around_biopsies_sites_lie_inside_the_brain(make: Callable[..., Cohort]) -> None:
+    cohort = make(space="voxel")
+    free = nodes_of(laid(cohort), "sub-002")
+    toml = cohort.root / "cohort.toml"
+    toml.write_text(
+        toml.read_text().replace("[repeats]", 'brain = "{participant_id}/brain.nii.gz"\n[repeats]')
+    )
+    half = np.zeros((EDGE,) * 3, np.uint8)
+    half[:12] = 1
+    image = nib.load(cohort.root / "sub-002" / "T1.nii.gz")
+    nib.save(nib.Nifti1Image(half, image.affine), cohort.root / "sub-002" / "brain.nii.gz")
+    inside = nodes_of(laid(read_cohort(cohort.root)), "sub-002")
+    assert inside == {node for node in free if node[0] < 12} != free
+
+
+def test_sites_lie_on_the_grid_that_patches_are_resampled_to(make: Callable[..., Cohort]) -> None:
+    """T2 has voxels of 2 mm, of which the first lies where that of T1 and of the mask does."""
+    cohort = make(space="voxel")
+    for path in cohort.root.glob("sub-*/**/T2.nii.gz"):
+        image = nib.load(path)
+        coarse = image.affine @ np.diag([2.0, 2.0, 2.0, 1.0])
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj)[::2, ::2, ::2], coarse), path)
+    nodes = {node for node in np.ndindex(12, 12, 12) if all(place % 2 == 1 for place in node)}
+    inside = {node for node in nodes if tumour()[tuple(2 * place for place in node)]}
+    assert nodes_of(laid(cohort, stride=4.0, resample_to="T2"), "sub-001") == inside
+    assert len(inside) > 8
+
+
+def test_halfway_between_two_voxels_of_a_mask_the_upper_one_counts(make: Callable[..., Cohort]) -> None:
+    """Edges of 0.9 and 1.8 mm, in single precision: each node of odd indices lies halfway along each axis."""
+    cohort = make(space="voxel")
+    fine, coarse = (np.diag([edge, edge, edge, 1.0]) for edge in (0.9, 1.8))
+    fine[:3, 3] = coarse[:3, 3] = -33.3
+    for path in cohort.root.glob("sub-001/**/T*.nii.gz"):
+        nib.save(nib.Nifti1Image(np.asarray(nib.load(path).dataobj), fine), path)
+    mask = np.random.default_rng(0).integers(0, 2, (13, 13, 13)).astype(np.uint8)
+    nib.save(nib.Nifti1Image(mask, coarse), cohort.root / "sub-001" / "tumor.nii.gz")
+    nodes = {node for node in np.ndindex(EDGE, EDGE, EDGE) if all(place % 2 == 1 for place in node)}
+    inside = {node for node in nodes if mask[tuple((place + 1) // 2 for place in node)]}
+    assert nodes_of(laid(cohort, stride=1.8), "sub-001") == inside
 
 
 def test_voxels_and_world_in_either_convention_give_the_same_patches(make: Callable[..., Cohort]) -> None:
@@ -114,7 +160,9 @@ def test_too_many_sites_are_thinned_out_the_same_way_each_time(make: Callable[..
     ids = [site.biopsy_id for site in some.cohort.biopsies]
     assert len(ids) == 24
     assert ids == [site.biopsy_id for site in again.cohort.biopsies]
-    assert set(ids) < {site.biopsy_id for site in whole.cohort.biopsies}
+    every = [site.biopsy_id for site in whole.cohort.biopsies]
+    assert set(ids) < set(every)
+    assert ids[:12] != every[:12]  # drawn from the whole region, not cut off its first corner
     assert some.candidates == whole.candidates
 
 

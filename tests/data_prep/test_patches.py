@@ -352,6 +352,20 @@ def test_what_a_cropped_sequence_still_has_is_copied_and_the_rest_is_air(cropped
             assert patches.padding[row].any() == any(not 3 <= c < 9 for c in (x, y))
 
 
+def test_what_a_sequence_has_beyond_the_grid_of_the_reference_is_padding(cohort_folder):
+    for path in cohort_folder.glob("sub-*/T1.nii.gz"):
+        image = nib.load(path)
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj), image.affine).slicer[3:9, 3:9, 3:9], path)
+    patches = extract(cohort_folder, 3, resample_to="T1")
+    assert patches.present.all()
+    for row, biopsy in enumerate(read_cohort(cohort_folder).biopsies):
+        data = nib.load(cohort_folder / biopsy.participant_id / "T2.nii.gz").get_fdata()
+        x, y, z = np.add(biopsy.position, 6).astype(int)
+        expected = np.pad(data[3:9, 3:9, z], 3)[x - 3 : x + 4, y - 3 : y + 4].astype(np.float32)
+        assert np.array_equal(patches.raw[row, ..., 1], expected)
+        assert np.array_equal(patches.padding[row, ..., 0], expected == 0)
+
+
 def test_a_brain_mask_on_another_grid_is_taken_to_each_image(cohort_folder):
     """Blocks of 2 x 2 x 2 voxels, so that each voxel's nearest in the mask is the block that holds it."""
     with (cohort_folder / "cohort.toml").open("a") as file:

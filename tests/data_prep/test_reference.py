@@ -110,6 +110,8 @@ def test_voxel_coordinates_of_who_lacks_the_reference_count_nothing(tmp_path, im
 
 
 def test_a_reference_that_cannot_be_read_is_the_only_problem(tmp_path, images):
+    """Although MD lies far from FA, of which nobody asked that it be the reference."""
+    images["MD"] = noise((11, 13, 9), affine_of([2, 1.5, 3], [300, -9, -12]))
     folder = write_cohort(tmp_path, images, [SITE])
     (folder / "sub" / "T1Gd.nii").write_bytes(b"")
     (line,) = problems_of(folder, resample_to="T1Gd")

@@ -206,6 +206,13 @@ def test_a_site_in_the_outer_half_of_an_outermost_slice_is_inside(tmp_path):
     assert patches.raw[0, 1, 1, 1] == pytest.approx(100 + lowest[2], abs=1.5)
 
 
+def test_a_cube_has_the_edges_of_a_cube_on_a_grid_turned_by_45_degrees():
+    straight, turned = (Grid((20, 20, 20), affine_of([1, 1, 1], [0, 0, 0], [0, 0, z])) for z in (0, 45))
+    visit = Visit(np.array([0]), np.zeros((1, 3), int), np.zeros((1, 3)), straight, images={}, brain=None)
+    seen = view_of(own_view(PatchRequest(("T1",), 1, spacing_mm=2.0), visit), straight, turned)
+    assert seen.edges.tolist() == [2.0, 2.0, 2.0]
+
+
 @settings(max_examples=30)
 @given(
     st.tuples(*[st.floats(2, 30)] * 3),

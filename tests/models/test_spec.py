@@ -41,6 +41,11 @@ def test_training_counts_have_a_least_value(setting, line):
         TrainingSpec(**{"epochs": 3, "batch_size": 9, "seed": 0, **setting})
 
 
+@pytest.mark.parametrize(("outputs", "shape"), [(1, ()), (2, (2,)), (5, (5,))])
+def test_a_single_target_has_no_axis_of_its_own(outputs, shape):
+    assert ModelSpec("resnet50", (17, 17, 9), outputs=outputs).target_shape == shape
+
+
 def test_equal_specs_are_one_key():
     assert len({ModelSpec("resnet50", (17, 17, 9)), ModelSpec("resnet50", (17, 17, 9))}) == 1
 

@@ -8,6 +8,7 @@ from search.cohort_record import cohort_record, notes_on
 from search.home import Home
 from search.material import Material, prepare
 from search.study_file import Study
+from tests.search.scanned_again import scan_again
 
 
 def material_of(make_study: Callable[..., Study], folder: Path, *overrides: str) -> Material:
@@ -36,6 +37,16 @@ def test_who_lacks_a_sequence_is_counted_and_said(
         lacking = [row for row in range(36) if row not in complete]
         assert {material.patches.participant_id[row] for row in lacking} == {"sub-002"}
         assert f"3 of 36 biopsies lack a sequence; they {what}" in list(notes_on(material))
+
+
+def test_how_many_were_scanned_twice_is_said_where_training_shows_it(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    make_study(tmp_path)
+    scan_again(tmp_path / "cohort", ("sub-001", "sub-004"))
+    told = "6 biopsies have a second scan, which training shows in half of the epochs"
+    assert told in list(notes_on(material_of(make_study, tmp_path, "input.repeats=augment")))
+    assert not any("second scan" in line for line in notes_on(material_of(make_study, tmp_path)))
 
 
 def test_labels_and_what_is_left_out_are_said_before_the_first_trial(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.domains import Choice, Parameter, Range, condition_text, domain_from
+from search.domains import Choice, Parameter, Range, condition_text, domain_from, largest
 
 
 def test_true_is_not_one_and_one_is_not_true() -> None:
@@ -62,3 +62,8 @@ def test_a_parameter_exists_where_every_condition_holds() -> None:
     assert parameter.exists({"a": 2, "b": "x"})
     assert not parameter.exists({"a": 2})
     assert not parameter.exists({"a": 3, "b": "x"})
+
+
+def test_the_largest_number_of_a_domain_is_that_of_a_list_or_of_a_range() -> None:
+    assert largest(Choice((0, 0.5, False))) == 0.5
+    assert largest(Range(0.0, 2.0)) == 2.0

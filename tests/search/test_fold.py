@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_prep.inputs import input_channels, model_input
+from data_prep.arrays import DoubleArray
+from data_prep.inputs import channel_layout, input_channels, lay_out
 from search.fold import Scored, Task, is_of, run_fold
 from search.home import Home
 from search.material import Material, prepare
@@ -27,15 +28,53 @@ def task(make_study: Callable[..., Study], tmp_path: Path) -> Task:
 
 def knowing(task: Task) -> Scored:
     """Probabilities that are right, 0.6 and 0.2, and not around one half."""
-    right = np.where(task.labels == 1, 0.6, 0.2)
-    stop = None if task.stop is None else right[task.stop]
-    return Scored(right[task.split.test], stop, parameters=3, trainable_parameters=2, device="CPU x1")
+    return telling(task, np.where(task.labels == 1, 0.6, 0.2)[:, None])
+
+
+def telling(task: Task, outputs: DoubleArray) -> Scored:
+    """A model with these outputs of every biopsy, shape (biopsies, K)."""
+    stop = None if task.stop is None else outputs[task.stop]
+    return Scored(outputs[task.split.test], stop, parameters=3, trainable_parameters=2, device="CPU x1")
 
 
 def test_the_threshold_comes_from_the_biopsies_to_stop_on(task: Task) -> None:
     result = run_fold(task, knowing)
     assert 0.2 <= result.threshold < 0.6
     assert (result.scores.predicted == result.scores.label).all()
+
+
+def test_each_label_is_cut_by_what_is_said_of_it_and_told_its_own_threshold(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    study = make_study(tmp_path, "label.genes=['CD3D', 'CD3E']", "label.combine=multi-label")
+    material = prepare(study, Home.at(tmp_path / "home"), frozen=False)
+    task = Task.of(material, study, TrialConfig({"architecture": "small_cnn"}, 7), 1)
+    outputs = np.where(task.targets.labels == 1, (0.6, 0.9), (0.2, 0.7))
+    result = run_fold(task, lambda task: telling(task, outputs))
+    head = result.heads["CD3E"]
+    assert 0.2 <= result.threshold < 0.6
+    assert 0.7 <= head["threshold"] < 0.9
+    medians = np.median(material.labels.tpm, axis=0)
+    assert (result.label_threshold, head["label_threshold"]) == tuple(medians)
+    assert medians[0] != medians[1]
+    assert head["labels"] == task.targets.labels[task.split.test, 1].tolist()
+    assert head["probabilities"] == outputs[task.split.test, 1].tolist()
+
+
+def test_what_a_regression_says_is_booked_in_units_of_the_score_and_as_a_probability(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    study = make_study(tmp_path, "label.rule=log-tpm")
+    material = prepare(study, Home.at(tmp_path / "home"), frozen=False)
+    task = Task.of(material, study, TrialConfig({"architecture": "small_cnn"}, 7), 1)
+    truth = task.targets.learned.astype(float)
+    seen = {"second": truth[task.split.test]}
+    result = run_fold(task, lambda task: replace(telling(task, truth), scenes=seen))
+    value = material.labels.value[task.split.test]
+    assert result.values == pytest.approx(value, abs=1e-5)
+    assert (np.argsort(result.probabilities) == np.argsort(value)).all()
+    assert 0 < min(result.probabilities) < result.threshold < max(result.probabilities) < 1
+    assert result.scenes == {"second": {"probabilities": list(result.probabilities)}}
 
 
 def test_a_fold_without_biopsies_to_stop_on_cuts_at_one_half(
@@ -156,7 +195,7 @@ def test_a_shuffled_sequence_comes_from_other_biopsies_in_every_channel_of_it_an
     sequence: str, slices: Task
 ) -> None:
     material, test = slices.material, slices.split.test
-    values = model_input(material.patches, 3, "mask")
+    values = lay_out(material.patches, 3, channel_layout(material.patches, "mask"))
     names = input_channels(material.patches, "mask")
     rows = np.random.default_rng(1).permutation(36)[: len(test)]
     task = replace(slices, shuffles=(Shuffle(sequence, tuple(map(int, rows))), Shuffle("T2", tuple(test))))
@@ -178,7 +217,7 @@ def test_a_result_lists_the_held_out_biopsies_once_more_for_each_copy(task: Task
 
     def counting(task: Task) -> Scored:
         score = np.linspace(0, 1, len(task.scored))
-        return replace(knowing(task), held_out=score)
+        return replace(knowing(task), held_out=score[:, None])
 
     result, n = run_fold(twice, counting), len(rows)
     assert result.rows == tuple(task.split.test) * 3

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,10 @@ import numpy as np
 import pytest
 
 from data_prep.augmentation import epoch_generator
+from data_prep.cache import FORMAT
 from data_prep.features.simple import roi_means
 from data_prep.features.texture import texture
 from data_prep.fold_input import fit_input
-from data_prep.inputs import model_input
 from data_prep.problems import InputError
 from search.fold import Task
 from search.home import Home
@@ -21,6 +22,7 @@ from search.material import Material, prepare
 from search.records import TrialConfig
 from search.specs import augment_spec
 from search.study_file import Study
+from tests.search.scanned_again import scan_again
 
 MakeStudy = Callable[..., Study]
 
@@ -65,6 +67,32 @@ def test_data_are_named_only_where_no_setting_explains_their_difference(made: An
     with pytest.raises(InputError, match=r"training\.epochs: must stay") as caught:
         check_identity(*made("training.epochs=3"), before, Home.at(tmp_path / "home"))
     assert len(caught.value.problems) == 1
+
+
+def test_patches_that_another_version_cut_otherwise_are_refused(made: Any, tmp_path: Path) -> None:
+    before = identity_of(*made())
+    law = f"patches.format: the way patches are cut must stay {FORMAT - 1}, but this version has {FORMAT}"
+    with pytest.raises(InputError, match=law):
+        check_identity(*made(), before | {"cohort.patches.format": FORMAT - 1}, Home.at(tmp_path / "home"))
+    older = {key: value for key, value in before.items() if key != "cohort.patches.format"}
+    with pytest.raises(InputError, match=f"must stay that of an earlier version, .* has {FORMAT}"):
+        check_identity(*made(), older, Home.at(tmp_path / "home"))
+
+
+def test_other_second_scans_are_refused_where_training_shows_them(
+    made: Any, make_study: MakeStudy, tmp_path: Path
+) -> None:
+    make_study(tmp_path)
+    scan_again(tmp_path / "cohort", ("sub-000", "sub-001"))
+    shown, home = "input.repeats=augment", Home.at(tmp_path / "home")
+    plain, before = identity_of(*made()), identity_of(*made(shown))
+    assert check_identity(*made(shown), before, home) == before
+    again = tmp_path / "cohort" / "sub-000" / "again"
+    shutil.copy(again / "T2.nii.gz", again / "T1.nii.gz")
+    with pytest.raises(InputError, match=r"cohort\.second: must stay .* \(images of the second") as caught:
+        check_identity(*made(shown), before, home)
+    assert len(caught.value.problems) == 1
+    assert identity_of(*made()) == plain
 
 
 def test_the_label_searched_for_is_the_same_with_further_labels_beside_it(made: Any) -> None:
@@ -117,7 +145,7 @@ def test_a_larger_radius_changes_neither_folds_nor_what_a_smaller_one_trains_on(
         view = fit_input(material.patches, task.train, 3, material.missing)
         augment = view.augmenter(augment_spec(study, settings), material.patches, task.fit)
         epochs = [augment(epoch_generator(task.seed, epoch)).tobytes() for epoch in range(1, 9)]
-        images = model_input(material.patches, 3, material.missing).tobytes()
+        images = view.images(material.patches).tobytes()
         features = [
             texture(material.patches, 3).values.tobytes(),
             roi_means(material.patches, 3).values.tobytes(),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from data_prep.augmentation import epoch_generator
-from data_prep.inputs import model_input
+from data_prep.inputs import channel_layout, lay_out
 from search.fold import Task, run_fold
 from search.home import Home
 from search.material import Material, prepare
@@ -78,7 +78,7 @@ def test_fit_stop_and_held_out_biopsies_are_apart_and_no_participant_is_shared(
 ) -> None:
     study, data = material
     result, given, _ = played(data, study)
-    images = model_input(data.patches, 3, "mask")
+    images = lay_out(data.patches, 3, channel_layout(data.patches, "mask"))
     fit, stop = rows_of(given["fit"].x, images), rows_of(given["stop"].x, images)
     groups = [{int(data.participant[row]) for row in rows} for rows in (fit, stop, result.rows)]
     assert len(fit) + len(stop) + len(result.rows) == 36
@@ -89,9 +89,10 @@ def test_fit_stop_and_held_out_biopsies_are_apart_and_no_participant_is_shared(
 def test_held_out_labels_reach_nothing_but_the_record(material: tuple[Study, Material]) -> None:
     study, data = material
     result, given, _ = played(data, study)
-    label = data.labels.label.copy()
-    label[list(result.rows)] = 1 - label[list(result.rows)]
-    corrupt = dataclasses.replace(data, labels=dataclasses.replace(data.labels, label=label))
+    score, rows = data.labels.score.copy(), list(result.rows)
+    score[rows] = 2 * data.labels.threshold - score[rows]
+    labels = dataclasses.replace(data.labels, score=score, label=(score > data.labels.threshold).astype(int))
+    corrupt = dataclasses.replace(data, labels=labels)
     other, same, _ = played(corrupt, study)
     for side in ("fit", "stop"):
         assert given[side].x.tobytes() == same[side].x.tobytes()
@@ -239,7 +240,7 @@ def test_dropped_biopsies_reach_no_training_array_and_are_scored(
         if "sub-004" not in {material.folds.participant_id[r] for r in s.test}
     )
     result, given, _ = played(material, study, split.index)
-    images = model_input(material.patches, 3, "drop")
+    images = lay_out(material.patches, 3, channel_layout(material.patches, "drop"))
     taught = rows_of(np.concatenate([given["fit"].x, given["stop"].x]), images)
     assert taught == {int(row) for row in split.train if material.complete[row]}
     assert result.rows == tuple(map(int, split.test))

@@ -15,7 +15,7 @@ from search.booking import book_fold, book_settings, requeue
 from search.endings import ENDINGS
 from search.facts import StudyFacts
 from search.pseudonyms import PSEUDONYMS, names_of
-from search.publishing import TrialPublisher, predictions_table, trial_summary
+from search.publishing import TrialPublisher, _named, predictions_table, trial_summary
 from search.records import FoldResult
 
 # 48 biopsies of 24 participants, as `make_fold` numbers them.
@@ -175,11 +175,16 @@ def test_the_summary_adds_up_the_cost(make_fold: Callable[..., FoldResult]) -> N
     assert (summary["seconds"], summary["folds_done"]) == (3.0, 2.0)
 
 
+def test_names_that_become_the_same_are_numbered_and_no_value_is_lost() -> None:
+    named = _named({"a?b": 1.0, "a*b": 2.0, "a_b 2": 3.0, "a!b": 4.0, "c": 5.0})
+    assert named == {"a_b": 1.0, "a_b 2": 2.0, "a_b 2 2": 3.0, "a_b 3": 4.0, "c": 5.0}
+
+
 def test_further_labels_of_any_name_reach_mlflow(
     finished: Any, make_fold: Callable[..., FoldResult], tmp_path: Path
 ) -> None:
     fold = make_fold(0)
-    names = ("HLA-A*02 [x]", "HLA-A_02 [x]", "CD8A")
+    names = ("HLA-A*02 [x]", "HLA-A_02 [x]", "HLA-A?02 [x]", "CD8A")
     head = {
         "labels": list(fold.labels),
         "probabilities": list(fold.probabilities),
@@ -188,7 +193,7 @@ def test_further_labels_of_any_name_reach_mlflow(
     }
     summary = trial_summary([replace(fold, heads=dict.fromkeys(names, head))])
     beside = [name for name in summary if name.partition(".")[0].startswith(("HLA", "CD8A"))]
-    assert len([name for name in beside if "roc_auc" in name]) == 3
+    assert len([name for name in beside if "roc_auc" in name]) == 4
     # A copy: alembic, which makes a new one, bears no other thread that makes one at the same time.
     copy = shutil.copy(finished.home.root / "mlflow.db", tmp_path / "mlflow.db")
     client = MlflowClient(f"sqlite:///{copy}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,17 +19,10 @@ from search.records import TrialConfig
 from search.refits.fit import Fit
 from search.scenes import SECOND, Scenes, map_scenes
 from search.study_file import Study
+from tests.search.scanned_again import scan_again
 
 AGAIN = ("sub-000", "sub-003", "sub-004", "sub-007")
-REPEATS = '[repeats]\nimages = "{participant_id}/again/{sequence}.nii.gz"\n'
 CONFIG = TrialConfig({"architecture": "roi_means", "patch_radius": 2}, 1)
-
-
-def scanned_again(cohort: Path) -> None:
-    for participant in AGAIN:
-        shutil.copytree(cohort / participant, cohort / participant / "again")
-    with (cohort / "cohort.toml").open("a") as file:
-        file.write(REPEATS)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +31,7 @@ def loaded(
 ) -> tuple[Material, Scenes]:
     folder = tmp_path_factory.mktemp("scenes")
     study, home = make_study(folder), Home.at(folder / "home")
-    scanned_again(folder / "cohort")
+    scan_again(folder / "cohort", AGAIN)
     material = prepare(study, home, frozen=False)
     return material, Scenes(material, study.parameters.largest_radius, home.cache)
 
@@ -62,7 +54,6 @@ def test_a_fold_is_shown_the_scans_of_those_held_out_alone(loaded: tuple[Materia
         for scene in shown:
             assert set(scene.patches.participant_id) == wanted
             assert not wanted & people(material, fit.train)
-            assert scene.rows.tolist() == list(range(len(scene.patches)))
             whole = scenes.whole(scene.name).patches
             assert scene.patches.hash == whole.take(scenes.rows(scene.name, fit)).hash
         seen += sorted(wanted)
@@ -99,7 +90,7 @@ def test_biopsies_that_the_study_left_out_have_no_scene(
     make_study: Callable[..., Study], tmp_path: Path
 ) -> None:
     study, home = make_study(tmp_path), Home.at(tmp_path / "home")
-    scanned_again(tmp_path / "cohort")
+    scan_again(tmp_path / "cohort", AGAIN)
     table = tmp_path / "cohort" / "expression.tsv"
     lines = table.read_text().splitlines()
     table.write_text("\n".join([lines[0], *lines[2:]]) + "\n")  # b00, of sub-000, has none any more
@@ -135,8 +126,7 @@ def test_a_cohort_without_second_scans_has_no_scene(make_study: Callable[..., St
     material = prepare(study, home, frozen=False)
     with pytest.raises(InputError, match=r"declare \[repeats\]"):
         Scenes(material, 3, home.cache).second()
-    with (tmp_path / "cohort" / "cohort.toml").open("a") as file:
-        file.write(REPEATS)
+    scan_again(tmp_path / "cohort", ())
     material = prepare(study, home, frozen=False)
     with pytest.raises(InputError, match="no file fits"):
         Scenes(material, 3, home.cache).second()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from search.home import Home
-from search.material import prepare
+from search.material import Material, prepare
 from search.records import TrialConfig
 from search.refits.fit import Fit, Shuffle
 from search.scenes import map_scenes
 from search.study_file import Study
 from search.workshop import Workshop, first
+from tests.search.scanned_again import scan_again
 
 NETWORKS = """
 import keras
@@ -87,21 +88,30 @@ def test_the_first_value_of_a_domain_is_legal() -> None:
     assert first({"low": 2, "high": 3}) == 2
 
 
+@pytest.fixture
+def fitting(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> Callable[..., tuple[Material, Workshop, TrialConfig]]:
+    """A study of one architecture on patches of radius 2, its workshop and a trial of it."""
+
+    def make(architecture: str, *changes: str, again: Iterable[str] = ()) -> Any:
+        space = ("space={}", f"space.architecture=['{architecture}']", "space.patch_radius=[2]")
+        study, home = make_study(tmp_path, "search.enqueue=[]", *space, *changes), Home.at(tmp_path / "home")
+        if again:
+            scan_again(tmp_path / "cohort", again)
+        material = prepare(study, home, frozen=False)
+        settings = study.parameters.settings({"architecture": architecture, "patch_radius": 2})
+        return material, Workshop(study, material, home.cache, None), TrialConfig(settings, 3)
+
+    return make
+
+
 @pytest.mark.parametrize("architecture", ["small_cnn", "roi_means"])
 def test_a_fit_is_the_trials_fold_and_scores_copies_beside(
-    architecture: str, make_study: Callable[..., Study], tmp_path: Path
+    architecture: str, fitting: Callable[..., tuple[Material, Workshop, TrialConfig]]
 ) -> None:
     """With a single sequence, a biopsy that takes it from another is that other one."""
-    changes = (
-        "search.enqueue=[]",
-        "space={}",
-        f"space.architecture=['{architecture}']",
-        "space.patch_radius=[2]",
-    )
-    study, home = make_study(tmp_path, *changes, "input.sequences=['T1']"), Home.at(tmp_path / "home")
-    material = prepare(study, home, frozen=False)
-    shop = Workshop(study, material, home.cache, None)
-    config = TrialConfig(study.parameters.settings({"architecture": architecture, "patch_radius": 2}), 3)
+    material, shop, config = fitting(architecture, "input.sequences=['T1']")
     fold = shop.fold(config, 1, lambda _: None)
     fit = Fit.of(config, material.folds.splits()[1])
     again = shop.fit(fit, lambda _: None)
@@ -116,30 +126,16 @@ def test_a_fit_is_the_trials_fold_and_scores_copies_beside(
 
 @pytest.mark.parametrize("architecture", ["small_cnn", "roi_means"])
 def test_a_fit_scores_the_second_scans_of_those_held_out(
-    architecture: str, make_study: Callable[..., Study], tmp_path: Path
+    architecture: str, fitting: Callable[..., tuple[Material, Workshop, TrialConfig]]
 ) -> None:
     """Second scans that are copies of the first are scored the same, and so is a lattice over them."""
-    changes = (
-        "search.enqueue=[]",
-        "space={}",
-        f"space.architecture=['{architecture}']",
-        "space.patch_radius=[2]",
-    )
-    study, home = make_study(tmp_path, *changes), Home.at(tmp_path / "home")
-    for participant in range(0, 12, 2):
-        own = tmp_path / "cohort" / f"sub-{participant:03}"
-        shutil.copytree(own, own / "again")
-    with (tmp_path / "cohort" / "cohort.toml").open("a") as file:
-        file.write('[repeats]\nimages = "{participant_id}/again/{sequence}.nii.gz"\n')
-    material = prepare(study, home, frozen=False)
-    shop = Workshop(study, material, home.cache, None)
-    config = TrialConfig(study.parameters.settings({"architecture": architecture, "patch_radius": 2}), 3)
+    material, shop, config = fitting(architecture, again=[f"sub-{k:03}" for k in range(0, 12, 2)])
     fit = replace(Fit.of(config, material.folds.splits()[1]), scenes=("second", *map_scenes(8.0)))
     result = shop.fit(fit, lambda _: None)
     scanned = [int(material.patches.participant_id[row][-3:]) % 2 == 0 for row in fit.test]
     again = [p for p, twice in zip(result.probabilities, scanned, strict=True) if twice]
     assert 0 < len(again) < len(fit.test)
-    assert result.scenes["second"]["probabilities"] == pytest.approx(again, rel=1e-6)
+    assert result.scenes["second"] == {"probabilities": pytest.approx(again, rel=1e-6)}
     one, other = (result.scenes[name]["probabilities"] for name in map_scenes(8.0))
     assert one == pytest.approx(other, rel=1e-6)
     assert len(one) > len(again)

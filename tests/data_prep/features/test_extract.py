@@ -7,8 +7,9 @@ import pytest
 from data_prep.cache import load_patches
 from data_prep.cohort import read_cohort
 from data_prep.features import FEATURE_SETS, extract, load_features
-from data_prep.patches import PatchRequest
+from data_prep.patches import PatchRequest, extract_patches
 from data_prep.problems import InputError
+from tests.data_prep.placed import affine_of, noise, write_cohort
 
 
 @pytest.fixture
@@ -78,6 +79,18 @@ def test_a_changed_mask_moves_the_locations(cohort_folder, patches, tmp_path):
         found.append(load_features("location", read_cohort(cohort_folder), patches, 2, tmp_path).values)
     assert (found[0][[0, 4], 0] != found[1][[0, 4], 0]).all()
     assert np.array_equal(found[0][:, 1:], found[1][:, 1:])
+
+
+def test_locations_are_told_on_the_grid_that_patches_are_resampled_to(tmp_path):
+    images = {
+        "T1": noise((20, 21, 22), affine_of([1, 1, 1], [-10, -10, -10])),
+        "FA": noise((12, 13, 14), affine_of([2, 2, 2], [-12, -12, -12])),
+    }
+    cohort = read_cohort(write_cohort(tmp_path / "cohort", images, [[0.0, 2.0, 4.0]]))
+    for name, expected in (("T1", [10 / 19, 12 / 20, 14 / 21]), ("FA", [6 / 11, 7 / 12, 8 / 13])):
+        patches = extract_patches(cohort, PatchRequest(("T1", "FA"), 2, resample_to=name))
+        found = load_features("location", cohort, patches, 2, tmp_path / "cache").values[0]
+        assert found == pytest.approx(expected)
 
 
 def test_an_unknown_set_names_the_legal_ones(cohort, patches, tmp_path):

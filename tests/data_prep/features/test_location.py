@@ -9,6 +9,7 @@ from data_prep.cohort import read_cohort
 from data_prep.features.location import bounding_box, location
 from data_prep.problems import InputError
 from data_prep.volumes import open_volume
+from tests.data_prep.placed import affine_of, noise, write_cohort
 
 LOW, HIGH = np.array([1, 2, 0]), np.array([9, 10, 8])
 
@@ -78,6 +79,21 @@ def test_a_slice_of_one_voxel_has_its_sites_in_the_middle(cohort_folder):
     cohort = read_cohort(cohort_folder)
     mine = [biopsy.participant_id == "sub-000" for biopsy in cohort.biopsies]
     assert (location(cohort, ("T1",)).values[mine, 2] == 0.5).all()
+
+
+def test_a_mask_of_its_own_voxels_is_a_box_on_the_grid_of_the_reference(tmp_path):
+    """A mask of 2 mm voxels, each of which covers two of T1's along every axis, and a map on a third grid."""
+    mask = np.zeros((11, 12, 13), np.uint8)
+    mask[2:8, 3:9, 1:10] = 1
+    images = {
+        "T1": noise((20, 21, 22), affine_of([1, 1, 1], [-10, -10, -10])),
+        "FA": noise((12, 13, 14), affine_of([2, 2, 2], [-12, -12, -12])),
+        "brain": nib.Nifti1Image(mask, affine_of([2, 2, 2], [-9.5, -9.5, -9.5])),
+    }
+    cohort = read_cohort(write_cohort(tmp_path, images, [[0.0, 1.0, 2.0]]))
+    low, high = np.array([4, 6, 2]), np.array([15, 17, 19])
+    found = location(cohort, ("T1", "FA"), "T1").values[0]
+    assert found == pytest.approx((np.array([10, 11, 12]) - low) / (high - low))
 
 
 def test_every_faulty_mask_is_named(cohort_folder):

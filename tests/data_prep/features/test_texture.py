@@ -117,6 +117,12 @@ def test_an_unfitted_sequence_that_nobody_has_needs_no_units(make_patches):
     assert np.isnan(texture(patches, 2).values).any()
 
 
+def test_an_unfitted_map_that_is_zero_everywhere_needs_no_units(make_patches):
+    """Its units are 0 and 1 after a fit too, as it does not vary."""
+    maps = make_patches(0 * IMAGES, PRESENT, normalisation="none")
+    assert np.array_equal(np.isfinite(texture(maps, 2).values).all(axis=1), PRESENT.all(axis=1))
+
+
 def test_one_voxel_is_refused(make_patches):
     with pytest.raises(InputError, match="radius of at least 1, but got 0"):
         texture(make_patches(IMAGES, PRESENT), 0)

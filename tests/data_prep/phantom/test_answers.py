@@ -71,6 +71,17 @@ def test_pooling_equal_biopsies_changes_nothing(rho: float, count: int) -> None:
     assert pooled_auc([rho] * count) == pytest.approx(auc_from_rho(rho), abs=1e-5)
 
 
+@given(rhos=st.lists(st.floats(0.1, 0.9), min_size=1, max_size=4))
+def test_pooling_is_the_mean_over_pairs_in_closed_form(rhos: list[float]) -> None:
+    """`m_i > m_j`, `m_i + e_i > 0` and `m_j + e_j < 0` at once: an orthant of three normal variables."""
+    rho = np.array(rhos)
+    spread = rho / np.sqrt(1 - rho**2)
+    difference = np.hypot(spread[:, None], spread)
+    one, other = rho[:, None] * spread[:, None] / difference, rho * spread / difference
+    concordant = 1 / 8 + (np.arcsin(one) + np.arcsin(other)) / (4 * np.pi)
+    assert pooled_auc(rhos) == pytest.approx(4 * concordant.mean(), abs=1e-5)
+
+
 def test_pooling_unequal_biopsies_is_what_simulated_posteriors_reach() -> None:
     rng = np.random.default_rng(0)
     rho = np.repeat([0.2, 0.5, 0.8], 40000)

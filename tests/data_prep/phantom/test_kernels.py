@@ -49,6 +49,20 @@ def test_a_patch_reaches_as_far_in_mm_whatever_the_voxel() -> None:
     np.testing.assert_allclose(x, [-6, -3, 0, 3, 6])
 
 
+def test_the_covariances_of_points_are_those_of_the_model() -> None:
+    """By the formulas of the module, point by point; the site's error is normal along three axes."""
+    model, W = replace(MODEL, radius=2), 0.4
+    points = [(x, y) for x in range(-2, 3) for y in range(-2, 3)]
+    squared = np.array([[(a - c) ** 2 + (b - d) ** 2 for c, d in points] for a, b in points])
+    field, noise = (np.exp(-squared / (2 * length**2)) for length in (model.length, model.noise_length))
+    expected = W * (model.tau2 + (1 - model.tau2) * field) + noise + model.nugget * np.eye(25)
+    np.testing.assert_allclose(patch_covariance(W, model), expected + model.offset_variance, rtol=1e-12)
+    wide = model.length**2 + model.site_sd**2
+    to_site = (model.length**2 / wide) ** 1.5 * np.exp(-squared[12] / (2 * wide))
+    expected = np.sqrt(W) * (model.tau2 + (1 - model.tau2) * to_site)
+    np.testing.assert_allclose(site_covariance(W, model), expected, rtol=1e-12)
+
+
 def test_small_boxes_are_points() -> None:
     distance = np.arange(-3.0, 4)
     small = interval_correlation(distance, MODEL.length, 0.01, 0.01)

@@ -189,6 +189,15 @@ def test_confounded_scanners_move_the_signal_in_the_tumour() -> None:
     np.testing.assert_allclose(np.diff(levels), -1, atol=0.01)
 
 
+def test_all_images_of_a_visit_share_a_drift_that_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = seen(), seen(session=1)
+    monkeypatch.delattr("data_prep.phantom.scan.draw_field")
+    scans = [first.scan(0), first.scan(6), first.scan()]
+    assert all(np.array_equal(one.bias, scans[0].bias) for one in scans)
+    assert scans[0].bias.std() > 0
+    assert not np.array_equal(scans[0].bias, second.scan(0).bias)
+
+
 def test_mixed_grids_sample_the_same_anatomy() -> None:
     made = made_with(grids="mixed")
     shapes = [made.image(SEQUENCES.index(name)).shape for name in ("T1Gd", "FLAIR", "rCBV", "FA")]

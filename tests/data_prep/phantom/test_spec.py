@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from data_prep.phantom.spec import KINDS, SEQUENCES, SIGNALS, PhantomSpec, parse_voxel
+from data_prep.phantom.spec import KINDS, SEQUENCES, SIGNALS, FieldModel, PhantomSpec, parse_voxel
 from data_prep.problems import InputError
 
 
@@ -76,6 +76,12 @@ def test_what_cannot_be_or_has_no_exact_ceiling_is_one_problem(options: dict[str
     with pytest.raises(InputError, match=law) as caught:
         PhantomSpec(**options)
     assert len(caught.value.problems) == 1
+
+
+def test_points_lie_one_millimetre_apart_and_average_nothing() -> None:
+    points, boxes = FieldModel(), FieldModel(voxel=(0.5, 0.5, 5.0))
+    assert (points.edges, points.box) == ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+    assert boxes.edges == boxes.box == (0.5, 0.5, 5.0)
 
 
 def test_voxels_are_read_as_they_are_written() -> None:

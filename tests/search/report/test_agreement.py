@@ -36,6 +36,16 @@ def test_figures_are_those_of_the_record_and_no_participant_is_named(tmp_path: P
     assert "sub-001" not in repr(found)
 
 
+def test_intervals_are_over_participants_where_the_record_has_such(tmp_path: Path) -> None:
+    sites = RECORD["probabilities"]
+    textbook = {**sites["icc"]["A"], "ci95_participants": None, "ci95_textbook": [0.7, 0.9]}
+    record = {**RECORD, "probabilities": {**sites, "icc": {"A": textbook}}}
+    drawn, alone = (read_agreement(written(tmp_path, one)) for one in (RECORD, record))
+    assert drawn is not None
+    assert alone is not None
+    assert (drawn.probabilities.is_drawn, alone.probabilities.is_drawn) == (True, False)
+
+
 def test_without_maps_and_without_an_icc(tmp_path: Path) -> None:
     flat = {**RECORD["probabilities"], "reason": "no fold's model tells its sites apart", "flips": None}
     nothing = {"value": None, "ci95": None, "ci95_participants": None, "ci95_textbook": None}

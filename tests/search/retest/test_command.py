@@ -41,7 +41,9 @@ def test_every_probability_is_of_a_model_that_never_saw_the_participant(
     lines = (retested.home.study("again").root / "refits" / "retest.jsonl").read_text().splitlines()
     results = [json.loads(line)["result"] for line in lines]
     assert len(results) == 3 * len(record["trials"])
-    per_fold = {r["split"]: (set(r["participants"]), len(r["scenes"]["second"]["rows"])) for r in results}
+    per_fold = {
+        r["split"]: (set(r["participants"]), len(r["scenes"]["second"]["probabilities"])) for r in results
+    }
     assert sum(count for _, count in per_fold.values()) == record["scanned_twice"]["biopsies"]
     everybody = [who for people, _ in per_fold.values() for who in people]
     assert len(everybody) == len(set(everybody)) == 12
@@ -60,7 +62,7 @@ def test_one_trial_without_maps(
     assert "too narrow" not in out
     assert "reads no intensities" in out
     record = json.loads((home.study("again").root / FILE).read_text())
-    assert record["maps"] is None
+    assert (record["rule"], record["maps"]) == ("named", None)
     assert record["features"]["each"] == []
     assert record["probabilities"]["flips"]["flips"] == 0
     assert record["probabilities"]["icc"]["A"]["value"] is None

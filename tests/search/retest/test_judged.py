@@ -80,6 +80,19 @@ def test_each_map_is_judged_by_its_own_sites() -> None:
     assert maps[2].flip_rate > maps[0].flip_rate
 
 
+def test_each_configuration_is_judged_by_its_own_cut_within_folds() -> None:
+    """What a fold's model adds to all that it says, and to its threshold, changes neither figure."""
+    sites = paired()
+    shift = np.array(sites.fold) + np.array([[0.0], [0.25]])
+    moved = replace(
+        sites, first=sites.first + shift, second=sites.second + shift, threshold=sites.threshold + shift
+    )
+    plain, found = each_trial(sites, (4, 9)), each_trial(moved, (4, 9))
+    assert [one.flip_rate for one in found] == [one.flip_rate for one in plain]
+    assert min(one.flip_rate or 0.0 for one in plain) > 0
+    assert [one.icc for one in found] == pytest.approx([one.icc for one in plain])
+
+
 def test_each_configuration_is_judged_alone() -> None:
     sites = paired()
     noisy = sites.second.copy()

@@ -69,7 +69,7 @@ def ledger(plan: Any, make_fold: Callable[..., FoldResult]) -> Any:
             told = {SECOND: [by_id[AGAIN[SECOND][row]] for row in seen[SECOND]]}
             for place, name in enumerate(plan.maps):
                 told[name] = [0.2 + 0.1 * row + 0.03 * place for row in seen[name].tolist()]
-            scenes = {n: {"rows": list(range(len(p))), "probabilities": p} for n, p in told.items() if p}
+            scenes = {n: {"probabilities": p} for n, p in told.items() if p}
             results[fit.key] = make_fold(
                 rows=tuple(test),
                 participants=tuple(int(PEOPLE[row][1]) for row in test),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -57,6 +58,16 @@ def test_one_trial_can_be_named(planned: Callable[..., Plan]) -> None:
         InputError, match="--trial: a trial of study 'again' that was run is needed, but got 77"
     ):
         planned(trial=77)
+
+
+def test_of_repeated_folds_the_first_table_is_fitted(twice: Path, home: Home) -> None:
+    recorded, study = recorded_study(home, None, "again", str(twice / "cohort"))
+    once = material_of(study, recorded, home)
+    fold = np.concatenate([once.folds.fold, (once.folds.fold + 1) % 3])
+    material = replace(once, folds=replace(once.folds, fold=fold))
+    plan = plan_of(recorded, study, material, Scenes(material, 3, home.cache), trial=0)
+    assert len(material.folds.splits()) == 6
+    assert [(split.index, split.repeat) for split in plan.splits] == [(0, 0), (1, 0), (2, 0)]
 
 
 def test_a_fold_with_nobody_scanned_twice_is_not_fitted(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from statistics import median
 from types import SimpleNamespace
 
 import pytest
@@ -48,11 +49,14 @@ def test_the_counts_agree_with_each_other(record: dict) -> None:  # type: ignore
         "biopsies": 24, "participants": 8, "of_biopsies": 36, "of_participants": 12
     }  # fmt: skip
     assert (record["probabilities"]["sites"], record["probabilities"]["participants"]) == (24, 8)
+    assert record["rule"] == "rank-average"
     maps = record["maps"]
     assert maps["sites"] == sum(one["sites"] for one in maps["each"])
     assert all(one["sites"] == min(one["candidates"], maps["most_sites"]) for one in maps["each"])
     assert {one["region"] for one in maps["each"]} == {"tumour mask", "around the biopsies"}
     assert maps["lowest_icc"] <= maps["median_icc"] <= maps["highest_icc"]
+    known = [one["icc"] for one in maps["each"] if one["icc"] is not None]
+    assert maps["median_icc"] == pytest.approx(median(known))
     features = record["features"]
     values = [one["icc"]["value"] for one in features["each"]]
     assert features["at_least_0.75"] == sum(value >= 0.75 for value in values)

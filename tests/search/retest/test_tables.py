@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -12,6 +11,7 @@ from rich.console import Console
 from search.records import TrialConfig
 from search.retest.features import FeatureAgreement, FeatureSet
 from search.retest.judged import judge, own_maps
+from search.retest.record import Retest
 from search.retest.tables import agreement_table, features_lines, features_table, notes, sites_lines
 from search.statistics.agreement import Measure
 from tests.search.retest.by_hand import paired
@@ -24,22 +24,25 @@ FEATURES = (
 )
 
 
-def found(people: int = 10, maps: bool = True, features: tuple[FeatureAgreement, ...] = FEATURES) -> Any:
+def found(people: int = 10, maps: bool = True, features: tuple[FeatureAgreement, ...] = FEATURES) -> Retest:
     sites = paired(people=people)
     configs = (TrialConfig({"architecture": "small_cnn", "patch_radius": 5}, 0),) * 2
     names = dict.fromkeys(sites.participant, "tumour mask")
-    return SimpleNamespace(
-        plan=SimpleNamespace(
+    lattice = SimpleNamespace(region=names, candidates=dict.fromkeys(names, 9))
+    return Retest(
+        plan=SimpleNamespace(  # type: ignore[arg-type]
             study=SimpleNamespace(name="[mine]"),
             configs=configs,
             trials=(3, 8),
             rule="rank-average",
             scenes=SimpleNamespace(most=4),
         ),
+        study_id="0f",
         biopsies=judge(sites, independent=True),
+        trials=(),
         maps=judge(sites, independent=False) if maps else None,
         own_maps=tuple(own_maps(sites)) if maps else (),
-        lattice=SimpleNamespace(region=names, candidates=dict.fromkeys(names, 9)) if maps else None,
+        lattice=lattice if maps else None,  # type: ignore[arg-type]
         stride_mm=4.0,
         features=features,
     )
@@ -60,6 +63,9 @@ def test_the_table_fits_a_terminal_and_has_every_figure() -> None:
     assert f"{one.biopsies.icc['A'].value:.3f}" in text
     assert f"{one.biopsies.differences.bias.value:+.3f}" in text
     assert f"{one.biopsies.flips.share.value:.1%}" in text
+    flips = one.biopsies.flips
+    assert flips.unstable != flips.flips_elsewhere
+    assert f"{flips.unstable}; {flips.flips_elsewhere}" in text
     assert "40 (10)" in text
     assert max(map(len, text.splitlines())) <= 80
     assert "map" not in text_of(agreement_table(found(maps=False)))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from search.statistics.differences import bland_altman, flips, wilson
+from search.statistics.differences import bland_altman, flips
 
 
 def test_bland_altman_by_hand() -> None:
@@ -19,6 +17,9 @@ def test_bland_altman_by_hand() -> None:
     assert found.lower.value == pytest.approx(1 - 1.959964 * sd)
     assert found.upper.value == pytest.approx(1 + 1.959964 * sd)
     assert found.repeatability.value == pytest.approx(2.77 * np.sqrt(np.mean([1, 0, 4, 1]) / 2), rel=2e-3)
+    # The quantiles of chi squared with 4 degrees of freedom, one a difference, as tables have them.
+    expected = [found.repeatability.value * np.sqrt(4 / chi2) for chi2 in (11.143, 0.48442)]
+    assert found.repeatability.textbook == pytest.approx(expected, rel=1e-4)
     assert bland_altman(first[:2], second[:2]) is None
 
 
@@ -70,9 +71,11 @@ def test_labels_that_never_differ_have_no_kappa() -> None:
     assert (found.flips, found.by_chance, found.kappa, found.unstable) == (0, 0.0, None, None)
 
 
-@given(count=st.integers(0, 30), more=st.integers(0, 30))
-def test_wilson_holds_the_share_and_stays_a_share(count: int, more: int) -> None:
-    n = count + more + 1
-    low, high = wilson(count, n)
-    assert 0 <= low <= count / n + 1e-12
-    assert count / n - 1e-12 <= high <= 1
+def test_the_interval_of_the_flip_rate_is_wilson_s() -> None:
+    second = np.where(np.arange(20) < 3, -0.1, 0.1)
+    found = flips(np.full(20, 0.1), second)
+    assert found is not None
+    assert found.share.textbook == pytest.approx((0.052, 0.360), abs=5e-4)
+    alone = flips(np.full(20, 0.1), second, independent=False)
+    assert alone is not None
+    assert (alone.share.value, alone.share.textbook) == (0.15, None)

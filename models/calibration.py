@@ -13,6 +13,9 @@ from models.samples import DoubleArray, IntArray
 # Per standard deviation of the margins, which moves a probability by a quarter of a percent at most.
 LEAST_SLOPE = 0.01
 
+# A deviation that is less of the largest margin is what adding up equal ones leaves.
+ROUNDING = 1e-12
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -39,7 +42,9 @@ def platt(margin: DoubleArray, label: IntArray) -> Calibration:
         Platt 1999, "Probabilistic outputs for support vector machines and comparisons to regularized
         likelihood methods"; the bound on the slope is our addition.
     """
-    spread = float(margin.std()) or 1.0
+    spread = float(margin.std())
+    if spread <= ROUNDING * float(np.abs(margin).max(initial=0.0)):
+        spread = 1.0
     unit, ones = margin / spread, int(label.sum())
     target = np.where(label == 1, (ones + 1) / (ones + 2), 1 / (len(label) - ones + 2))
 

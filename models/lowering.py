@@ -18,6 +18,7 @@ from models.seeding import random_states
 from models.views import (
     AdjustableDropout,
     CentreConvolution,
+    DenseConvolution,
     FusedBatchNormalization,
     LoneBatchNormalization,
     PointwiseConvolution,
@@ -71,7 +72,13 @@ class Lowered:
                 theirs.assign(mine)
 
 
-def lower(model: keras.Model, output: str, centred: Iterable[str] = (), alone: bool = False) -> Lowered:
+def lower(
+    model: keras.Model,
+    output: str,
+    centred: Iterable[str] = (),
+    alone: bool = False,
+    compact: Iterable[str] = (),
+) -> Lowered:
     """Lower a stock network.
 
     Args:
@@ -79,12 +86,14 @@ def lower(model: keras.Model, output: str, centred: Iterable[str] = (), alone: b
         output: The layer whose output is wanted.
         centred: Names of the convolutions that work on a map of one pixel (`models.reach`).
         alone: Whether training is on single samples, by which batch normalisation then goes in its own way.
+        compact: Names of the convolutions that are run as one product over their whole map, for a network
+            that predicts only: the matrices are made of the weights that the layers have now.
     """
     # Lowering calls the layers that have no view once more, so that this is looked up before.
     places = leaves(model)
     if alone:
         _check_alone(model, places)
-    views = _Views(places, frozenset(centred), alone)
+    views = _Views(places, frozenset(centred), alone, frozenset(compact))
     wanted = keras.Model(model.input, model.get_layer(output).output)
     network = keras.models.clone_model(wanted, clone_function=views)
     centres = tuple(view for view in views.made if isinstance(view, CentreConvolution))
@@ -128,11 +137,18 @@ def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
 class _Views:
     """From a stock layer to what stands in for it: a view, or the layer itself."""
 
-    def __init__(self, places: dict[str, keras.layers.Layer], centred: frozenset[str], alone: bool) -> None:
+    def __init__(
+        self,
+        places: dict[str, keras.layers.Layer],
+        centred: frozenset[str],
+        alone: bool,
+        compact: frozenset[str],
+    ) -> None:
+        chosen = dict.fromkeys(compact, DenseConvolution) | dict.fromkeys(centred, CentreConvolution)
         self._makers = {
             id(layer): maker
             for name, layer in places.items()
-            if (maker := _maker(layer, name in centred, alone)) is not None
+            if (maker := chosen.get(name) or _maker(layer, alone)) is not None
         }
         self.made: list[View] = []
 
@@ -146,11 +162,7 @@ class _Views:
         return self.made[-1]
 
 
-def _maker(
-    layer: keras.layers.Layer, centred: bool, alone: bool
-) -> Callable[[keras.layers.Layer], View] | None:
-    if centred:
-        return CentreConvolution
+def _maker(layer: keras.layers.Layer, alone: bool) -> Callable[[keras.layers.Layer], View] | None:
     if alone and is_plain_batch_norm(layer) and layer.trainable:
         return LoneBatchNormalization
     if is_plain_convolution(layer) and layer.kernel_size == (1, 1):

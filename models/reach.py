@@ -97,6 +97,17 @@ class Reach:
             and all(k % 2 for k in layer.kernel_size)
         )
 
+    def compact(self, size: tuple[int, int]) -> frozenset[str]:
+        """Names of the convolutions that cost less as one matrix product over the whole map.
+
+        Less arithmetic, since no tap meets padding, and a matrix of at most twice the kernel's weights.
+        """
+        return frozenset(
+            name
+            for (name, layer), side in zip(self._spatial.items(), self._sides(size), strict=True)
+            if 0 not in side and layer.padding == "same" and _is_compact(layer, side)
+        )
+
     def dead_parameters(self, size: tuple[int, int]) -> int:
         """How many trained weights patches (height, width) leave without any gradient, whatever the data."""
         total = 0
@@ -134,6 +145,14 @@ def _is_once(layer: keras.layers.Layer) -> bool:
 def _is_free(layer: keras.layers.Conv2D) -> bool:
     """Whether gradients alone move the kernel: nothing else reaches its outer taps."""
     return layer.trainable and layer.kernel_constraint is None and layer.kernel_regularizer is None
+
+
+def _is_compact(layer: keras.layers.Conv2D, side: Side) -> bool:
+    """Whether a kernel has more taps than the map pixels, and about as many as pairs of pixels connected."""
+    padded = _unpadded(layer)[1] != [(0, 0), (0, 0)]
+    taps, seen = math.prod(layer.kernel_size), math.prod(side)
+    made = math.prod(math.ceil(n / step) for n, step in zip(side, layer.strides, strict=True))
+    return not padded and seen < taps and seen * made <= 2 * taps
 
 
 def _dead_taps(layer: keras.layers.Conv2D, side: Side) -> int:

@@ -17,7 +17,7 @@ from sklearn.svm import SVC
 from models.calibration import platt
 from models.errors import ModelError
 from models.samples import DoubleArray, IntArray
-from models.shallow_fit import GP_LENGTHS, Fit, FittedBaseline, Rows, constant, fit_pipeline, likeliest
+from models.shallow_fit import GP_LENGTHS, Fit, FittedBaseline, Rows, fit_pipeline, likeliest
 from models.shallow_regression import fit_regression
 from models.spec import BaselineSpec
 
@@ -56,21 +56,17 @@ def fit_baseline(
         raise ModelError(f"labels: 0 and 1 are needed, but got {np.unique(y).tolist()}")
     fit = None if spec.model == "constant" else _fit(spec, rows, seed)
     if fit is None:
-        return constant(float(np.clip(np.mean(y), 0.5 / len(y), 1 - 0.5 / len(y))), x.shape[1])
+        prevalence = float(np.clip(np.mean(y), 0.5 / len(y), 1 - 0.5 / len(y)))
+        return FittedBaseline(spec.task, 1, x.shape[1], constant=prevalence)
     size = _SIZES[spec.model](fit.estimator)
     if spec.model != "svm":
-        return FittedBaseline(size, fit.selected, x.shape[1], partial(_probability, fit))
+        return FittedBaseline(spec.task, size, x.shape[1], fit)
     calibration = platt(_held_out_margins(spec, rows, seed), np.asarray(y, np.int64))
-    return FittedBaseline(size + 2, fit.selected, x.shape[1], lambda new: calibration(_margin(fit, new)))
+    return FittedBaseline(spec.task, size + 2, x.shape[1], fit, calibration=calibration)
 
 
 def _fit(spec: BaselineSpec, rows: Rows, seed: int) -> Fit | None:
     return fit_pipeline(spec, rows, _estimator(spec, seed))
-
-
-def _probability(fit: Fit, x: DoubleArray) -> DoubleArray:
-    """Probabilities (n,) of label 1."""
-    return fit.output("predict_proba", x)[:, 1]
 
 
 def _margin(fit: Fit, x: DoubleArray) -> DoubleArray:

@@ -15,7 +15,7 @@ from sklearn.linear_model import Ridge
 from sklearn.svm import SVR
 
 from models.errors import ModelError
-from models.shallow_fit import GP_LENGTHS, FittedBaseline, Rows, constant, fit_pipeline, likeliest
+from models.shallow_fit import GP_LENGTHS, FittedBaseline, Rows, fit_pipeline, likeliest
 from models.spec import BaselineSpec
 
 # Targets have variance 1, of which signal and noise share: neither can be more than a few times that.
@@ -58,11 +58,9 @@ def fit_regression(spec: BaselineSpec, rows: Rows, seed: int) -> FittedBaseline:
         standardised = replace(rows, y=(target - mean) / deviation)
         fit = fit_pipeline(spec, standardised, _estimator(spec, seed))
     if fit is None:
-        return constant(mean, rows.x.shape[1])
+        return FittedBaseline(spec.task, 1, rows.x.shape[1], constant=mean)
     size = _SIZES[spec.model](fit.estimator)
-    return FittedBaseline(
-        size, fit.selected, rows.x.shape[1], lambda x: mean + deviation * fit.output("predict", x)
-    )
+    return FittedBaseline(spec.task, size, rows.x.shape[1], fit, mean=mean, deviation=deviation)
 
 
 def _estimator(spec: BaselineSpec, seed: int) -> Any:

@@ -207,6 +207,8 @@ class TrainingSpec:
         plateau_patience: after so many epochs without a better loss on the stop samples, or without stop
             samples on the training samples.
         label_smoothing: In [0, 1): labels y become `y (1 - s) + s / 2` in the training loss; 0 in regression.
+        stop_after: Ends training after so many epochs, at most `epochs`, whose learning rates are those of
+            the whole schedule; None trains to its end.
 
     Raises:
         ModelError: A number is outside its range, or the schedule is unknown.
@@ -220,6 +222,7 @@ class TrainingSpec:
     plateau_factor: float = 0.5
     plateau_patience: int = 4
     label_smoothing: float = 0.0
+    stop_after: int | None = None
 
     def __post_init__(self) -> None:
         for name, value, least in (
@@ -231,6 +234,11 @@ class TrainingSpec:
         ):
             if value < least:
                 raise ModelError(f"{name}: a whole number of at least {least} is needed, but got {value}")
+        if not 1 <= self.last_epoch <= self.epochs:
+            raise ModelError(
+                f"stop_after: a whole number from 1 to epochs = {self.epochs} is needed, "
+                f"but got {self.stop_after}"
+            )
         if self.schedule not in SCHEDULES:
             raise ModelError(f"schedule: one of {', '.join(SCHEDULES)} is needed, but got '{self.schedule}'")
         if not 0 < self.plateau_factor < 1:
@@ -241,6 +249,11 @@ class TrainingSpec:
             raise ModelError(
                 f"label_smoothing: a number from 0 to below 1 is needed, but got {self.label_smoothing}"
             )
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch after which training ends, if patience does not run out before."""
+        return self.epochs if self.stop_after is None else self.stop_after
 
 
 MODELS = ("constant", "logistic", "svm", "forest", "gp")

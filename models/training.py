@@ -145,7 +145,8 @@ class Trainer:
         Args:
             model: What to train.
             optimizer: How weights follow gradients.
-            training: Epochs, batch size, seed, patience, schedule and smoothing of labels.
+            training: Epochs and how many of them are gone through, batch size, seed, patience, schedule and
+                smoothing of labels.
             fit: Samples to train on; the values of a regression in units in which they have mean 0 and
                 standard deviation 1, about which weights are drawn and learning rates chosen.
             stop: Samples whose loss is recorded and, if there is a patience, decides when to stop and which
@@ -177,7 +178,7 @@ class Trainer:
         random, schedule, cuts = streams(training.seed), make_schedule(training), job.cuts
         targets, known = smoothed(job.fit.y, training.label_smoothing), job.fit.known
         watch = Watch(compiled, job.stop, training.patience, model.task)
-        for epoch in range(1, training.epochs + 1):
+        for epoch in range(1, training.last_epoch + 1):
             rate = optimizer.learning_rate * schedule.factor(epoch)
             compiled.set_learning_rate(rate)
             x = job.fit.x if job.augment is None else job.augment(random.augmentation(epoch))

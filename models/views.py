@@ -6,7 +6,11 @@ the rounding of float32; `LoneBatchNormalization` is the one exception, and says
 
 from __future__ import annotations
 
+import math
+
 import keras
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 
@@ -66,6 +70,50 @@ class CentreConvolution(View):
     def _middle(self) -> tuple[int, int]:
         down, across = self.stock.kernel_size
         return down // 2, across // 2
+
+
+class DenseConvolution(View):
+    """A padded convolution on a map of a few pixels, as one matrix product over the whole map.
+
+    On 2x2 pixels a 3x3 kernel meets zeros with five of its nine taps at every place; here they do not occur.
+    For prediction only: the matrix holds each weight of the kernel several times over.
+    """
+
+    def __init__(self, stock: keras.layers.Layer) -> None:
+        super().__init__(stock)
+        self._sides = stock.input.shape[1:3], stock.output.shape[1:3]
+        matrix = spread(stock.kernel.numpy(), *self._sides, stock.strides)
+        self.matrix = self.add_weight(shape=matrix.shape, initializer="zeros", trainable=False, name="matrix")
+        self.matrix.assign(matrix)
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Feature map (batch, h, w, channels) to (batch, h / stride, w / stride, filters), rounded up."""
+        matrix = self.matrix.value
+        y = tf.matmul(tf.reshape(x, (-1, matrix.shape[0])), matrix)
+        y = tf.reshape(y, (-1, *self._sides[1], self.stock.filters))
+        return y if self.stock.bias is None else tf.nn.bias_add(y, self.stock.bias.value)
+
+
+def spread(
+    kernel: npt.NDArray[np.float32], seen: tuple[int, int], made: tuple[int, int], strides: tuple[int, int]
+) -> npt.NDArray[np.float32]:
+    """The matrix (h w channels, h' w' filters) by which a padded convolution multiplies a whole map.
+
+    Args:
+        kernel: Weights (height, width, channels, filters).
+        seen: h, w of the map.
+        made: h', w' of the output.
+        strides: Of the convolution, down and across.
+    """
+    sides = zip(seen, made, kernel.shape[:2], strides, strict=True)
+    before = [max((out - 1) * step + taps - size, 0) // 2 for size, out, taps, step in sides]
+    matrix = np.zeros((*seen, kernel.shape[2], *made, kernel.shape[3]), np.float32)
+    for down, across in np.ndindex(*made):
+        for row, column in np.ndindex(*kernel.shape[:2]):
+            y, x = down * strides[0] + row - before[0], across * strides[1] + column - before[1]
+            if 0 <= y < seen[0] and 0 <= x < seen[1]:
+                matrix[y, x, :, down, across] = kernel[row, column]
+    return matrix.reshape(math.prod(matrix.shape[:3]), -1)
 
 
 class FusedBatchNormalization(View):

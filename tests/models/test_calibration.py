@@ -64,5 +64,11 @@ def test_margins_that_are_all_the_same_give_the_mean_target():
     assert platt(np.zeros(4), label)(np.zeros(1)) == pytest.approx((3 * 4 / 5 + 1 / 3) / 4, abs=1e-4)
 
 
+def test_margins_that_differ_by_rounding_alone_count_as_all_the_same():
+    label = np.tile([1, 1, 1, 0], 15)
+    found = platt(np.full(60, 0.7), label)(np.array([0.7]))
+    assert found == pytest.approx((45 * 46 / 47 + 15 / 17) / 60, abs=1e-3)
+
+
 def test_a_calibration_is_the_sigmoid_of_a_line():
     assert Calibration(2.0, -1.0)(np.array([0.5])) == pytest.approx(0.5)

@@ -169,3 +169,31 @@ def test_layers_that_nobody_knows_are_passed():
     x = layers.Conv2D(2, 3, padding="same", name="conv")(Unknown()(patch))
     reach = Reach(keras.Model(patch, x))
     assert reach.centred((2, 2)) == {"conv"}
+
+
+def _single(side, kernel, **options):
+    patch = keras.Input((side, side, 2))
+    return keras.Model(patch, layers.Conv2D(3, kernel, name="one", **{"padding": "same", **options})(patch))
+
+
+@pytest.mark.parametrize(
+    ("side", "kernel", "options", "compact"),
+    [
+        (1, 3, {}, True),
+        (2, 3, {}, True),
+        (3, 3, {}, False),  # as much arithmetic, and nine times the weights
+        (4, 5, {}, False),  # less arithmetic, but ten times the weights
+        (4, 5, {"strides": 4}, True),
+        (2, 1, {}, False),
+        (2, 2, {"padding": "valid"}, False),
+    ],
+)
+def test_convolutions_on_few_pixels_are_compact(side, kernel, options, compact):
+    assert Reach(_single(side, kernel, **options)).compact((side, side)) == ({"one"} if compact else set())
+
+
+def test_the_compact_convolutions_of_resnet50(resnet):
+    """Of five blocks of stage 4 on 2x2 pixels, and of three of stage 5 on one, at 17 pixels."""
+    assert resnet.centred((17, 17)) < resnet.compact((17, 17))
+    assert len(resnet.compact((17, 17))) == 9
+    assert not resnet.compact((97, 97))

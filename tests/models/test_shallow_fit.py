@@ -3,7 +3,7 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from models.errors import ModelError
-from models.shallow_fit import Rows, constant, fit_pipeline, varies
+from models.shallow_fit import FittedBaseline, Rows, fit_pipeline, varies
 from models.spec import BaselineSpec
 
 
@@ -36,7 +36,7 @@ def test_rows_are_of_one_length():
 
 
 def test_a_constant_model_expects_its_columns():
-    fitted = constant(0.3, 2)
+    fitted = FittedBaseline("classification", 1, 2, constant=0.3)
     assert fitted.predict(np.zeros((3, 2))).tolist() == [0.3, 0.3, 0.3]
     with pytest.raises(ModelError, match="as many columns as in training, 2, are needed, but got 1"):
         fitted.predict(np.zeros((3, 1)))

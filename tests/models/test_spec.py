@@ -69,6 +69,8 @@ def test_equal_specs_are_one_key():
         (lambda: OptimizerSpec("adam", 0.1, transferred_rate=0.0), "transferred_rate"),
         (lambda: TrainingSpec(1, 1, 0, schedule="step"), "one of constant, cosine, plateau"),
         (lambda: TrainingSpec(1, 1, 0, plateau_factor=1.0), "plateau_factor"),
+        (lambda: TrainingSpec(6, 1, 0, stop_after=7), "stop_after: a whole number from 1 to epochs = 6"),
+        (lambda: TrainingSpec(6, 1, 0, stop_after=0), "stop_after: a whole number from 1 to epochs = 6"),
         (lambda: TrainingSpec(1, 1, 0, plateau_patience=0), "plateau_patience"),
         (lambda: TrainingSpec(1, 1, 0, label_smoothing=1.0), "label_smoothing"),
         (lambda: BaselineSpec("trees"), "one of constant, logistic"),

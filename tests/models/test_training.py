@@ -103,6 +103,36 @@ def test_early_stopping_keeps_the_weights_of_the_best_epoch(trainer, spec, easy)
     np.testing.assert_array_equal(predicted, short.predict(easy.x))
 
 
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "plateau"])
+def test_a_training_that_stops_early_is_the_beginning_of_the_whole_one(
+    trainer, spec, adam, easy, more, schedule
+):
+    whole = TrainingSpec(6, 9, 7, schedule=schedule, plateau_patience=1)
+    half_way = []
+
+    def listen(epoch):
+        if epoch["epoch"] == 3:  # the network that is being trained, as it is now
+            (_, compiled), *_ = reversed(trainer._warm._kept)
+            half_way.extend(compiled.weights())
+
+    full = trainer.fit(spec, adam, whole, easy, None, on_epoch=listen).history
+    short = trainer.fit(spec, adam, replace(whole, stop_after=3), easy, None)
+    assert short.best_epoch == 3
+    assert short.history == {name: values[:3] for name, values in full.items()}
+    for kept, passed in zip(short._current().weights(), half_way, strict=True):
+        np.testing.assert_array_equal(kept, passed)
+
+
+def test_without_stop_samples_the_weights_of_the_last_epoch_are_kept_whatever_the_patience(
+    trainer, spec, adam, easy
+):
+    training = TrainingSpec(6, 9, 7, schedule="cosine", stop_after=4)
+    plain = trainer.fit(spec, adam, training, easy, None).predict(easy.x)
+    patient = trainer.fit(spec, adam, replace(training, patience=1), easy, None)
+    assert patient.best_epoch == 4
+    np.testing.assert_array_equal(patient.predict(easy.x), plain)
+
+
 def test_augmented_patches_are_drawn_anew_each_epoch_from_the_seed(trainer, spec, adam, easy):
     drawn = []
 

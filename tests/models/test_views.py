@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from models.views import AdjustableDropout, LoneBatchNormalization
+from models.views import AdjustableDropout, DenseConvolution, LoneBatchNormalization, spread
 
 
 def _norm(shape=(1, 1, 3), **options):
@@ -125,3 +125,28 @@ def test_a_view_has_the_name_and_precision_of_its_layer():
     view = LoneBatchNormalization(norm)
     assert (view.name, view.compute_dtype) == ("norm", "bfloat16")
     assert view(np.ones((1, 1, 1, 3), np.float32), training=True).dtype == tf.bfloat16
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (2, 3), (4, 1), (5, 4)], ids=str)
+@pytest.mark.parametrize("kernel", [(3, 3), (2, 2), (5, 3)], ids=str)
+@pytest.mark.parametrize("strides", [1, 2, 3])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_padded_convolution_is_one_product_over_its_whole_map(size, kernel, strides, bias):
+    random = np.random.default_rng(0)
+    patch = keras.Input((*size, 3))
+    stock = layers.Conv2D(4, kernel, strides=strides, padding="same", use_bias=bias)
+    expected = keras.Model(patch, stock(patch))
+    for variable in stock.weights:
+        variable.assign(random.normal(size=variable.shape))
+    x = random.normal(size=(6, *size, 3)).astype(np.float32)
+    np.testing.assert_allclose(DenseConvolution(stock)(x), expected(x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_spread_kernel_has_each_tap_where_it_meets_a_pixel():
+    kernel = np.arange(9, dtype=np.float32).reshape(3, 3, 1, 1)
+    assert spread(kernel, (2, 2), (2, 2), (1, 1)).T.tolist() == [
+        [4, 5, 7, 8],
+        [3, 4, 6, 7],
+        [1, 2, 4, 5],
+        [0, 1, 3, 4],
+    ]

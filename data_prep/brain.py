@@ -1,4 +1,4 @@
-"""The brain mask of a visit, one bit a voxel, so that it can stay in memory while all images are read."""
+"""The mask of a visit, one bit a voxel, so that it can stay in memory while all images are read."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ class BrainMask:
     Attributes:
         grid: In whose stored order the bits are.
         bits: Shape (slices, bytes); a row is one slice along the last stored axis, its first axis fastest.
+        name: What it is a mask of.
     """
 
     grid: Grid
     bits: npt.NDArray[np.uint8]
+    name: str = "brain"
 
     def inside(self, start: int, count: int) -> BoolArray:
         """Which voxels of some slices are brain, shape (voxels,), the first stored axis fastest."""
@@ -39,18 +41,24 @@ class BrainMask:
         nearest to its centre is, and no brain beyond the mask.
 
         Raises:
-            InputError: No voxel of another grid is brain.
+            InputError: The mask is zero at all voxels of another grid.
         """
         is_same = same_places(self.grid, grid)
         if is_same and np.array_equal(grid.orientation, self.grid.orientation):
             return self
-        stored = self.inside(0, self.grid.shape[2]).reshape(self.grid.shape, order="F")
-        mask = self.grid.to_canonical(stored)
+        mask = self.canonical()
         if not is_same:
             mask = self._nearest(mask, grid)
             if not mask.any():
-                raise InputError("some brain is needed, but the brain mask lies elsewhere. Registered?")
-        return BrainMask(grid, _packed(grid.to_stored(mask)))
+                raise InputError(
+                    f"some {self.name} is needed, but the {self.name} mask lies elsewhere. Registered?"
+                )
+        return BrainMask(grid, _packed(grid.to_stored(mask)), self.name)
+
+    def canonical(self) -> BoolArray:
+        """The mask as a canonical volume."""
+        stored = self.inside(0, self.grid.shape[2]).reshape(self.grid.shape, order="F")
+        return np.asarray(self.grid.to_canonical(stored))
 
     def _nearest(self, mask: BoolArray, grid: Grid) -> BoolArray:
         """The canonical mask at the canonical voxels of another grid, a plane of them at a time."""
@@ -66,16 +74,20 @@ class BrainMask:
         return seen
 
 
-def read_brain(volume: Volume) -> BrainMask:
-    """Read a brain mask.
+def read_brain(volume: Volume, name: str = "brain") -> BrainMask:
+    """Read a mask.
+
+    Args:
+        volume: The file.
+        name: What it is a mask of, as it is called in problems.
 
     Raises:
         InputError: As `volumes.slabs`; or the mask is zero everywhere.
     """
     rows = [_packed(volume.scaled(slab) != 0) for _, slab in slabs(volume)]
-    mask = BrainMask(volume.grid, np.concatenate(rows))
+    mask = BrainMask(volume.grid, np.concatenate(rows), name)
     if not mask.bits.any():
-        raise InputError("a brain mask must be true somewhere, but it is zero everywhere.")
+        raise InputError(f"a {name} mask must be true somewhere, but it is zero everywhere.")
     return mask
 
 

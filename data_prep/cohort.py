@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,9 +18,10 @@ from data_prep.records import MASKS, Biopsy, Cohort, Expression
 from data_prep.survey import check_images, note_no_image
 from data_prep.tables import MISSING, Row, Table, parse_number, read_table, require_columns
 
-__all__ = ["Biopsy", "Cohort", "Coordinates", "Expression", "read_cohort", "read_leniently"]
+__all__ = ["Biopsy", "Cohort", "Coordinates", "Expression", "read_cohort", "read_leniently", "read_sites"]
 
 _AXES = ("x", "y", "z")
+_NEEDED = ("biopsy_id", "participant_id", *_AXES)
 
 # In any unit; sums and squares stay finite.
 _MAX_EXPRESSION = 1e15
@@ -64,6 +66,37 @@ def read_leniently(folder: Path) -> tuple[Cohort, Problems]:
     return cohort, problems
 
 
+def read_sites(cohort: Cohort, path: Path, progress: Callable[[int, int], None] | None = None) -> Cohort:
+    """Other sites in a cohort's images, also of participants that its biopsies.tsv does not list.
+
+    Args:
+        cohort: The cohort; what lies where, and how positions are meant, is as it says.
+        path: A table as biopsies.tsv, with the columns that the cohort's path templates name.
+        progress: As in `read_cohort`.
+
+    Returns:
+        The cohort with these sites in place of its biopsies; no image is opened unless there is something to
+        complain about.
+
+    Raises:
+        InputError: Every problem of the table, and each site without any image; as `read_cohort`.
+    """
+    problems = Problems()
+    # What is quoted in problems from here on is the table that was read, and second scans are not looked at.
+    file = cohort.file.model_copy(update={"biopsies": path.name, "expression": None, "repeats": None})
+    table = read_table(path, problems)
+    sites: tuple[Biopsy, ...] = ()
+    named = {name for _, template in file.templates() for name in placeholders(template)} - {"sequence"}
+    if table is not None and require_columns(table, dict.fromkeys((*_NEEDED, *sorted(named))), problems):
+        sites = _read_biopsies(table, file, problems)
+    found = replace(cohort, biopsies=sites, expression=None, file=file)
+    _check_each(found, problems)
+    if len(problems) and sites:
+        check_images(found, problems, progress)
+    problems.raise_any()
+    return found
+
+
 def _read_tables(root: Path, name: str, file: CohortFile, problems: Problems) -> Cohort:
     biopsies: tuple[Biopsy, ...] = ()
     places = Places(root, file.follow_links)
@@ -72,8 +105,7 @@ def _read_tables(root: Path, name: str, file: CohortFile, problems: Problems) ->
         problems.add(name, own.problem)
     table = _read_table(places, root, file.biopsies, problems)
     if table is not None:
-        needed = ("biopsy_id", "participant_id", *_AXES)
-        sound = require_columns(table, needed, problems)
+        sound = require_columns(table, _NEEDED, problems)
         if _placeholders_are_known(name, file, table, problems) and sound:
             biopsies = _read_biopsies(table, file, problems)
     expression = None
@@ -206,16 +238,7 @@ def _read_values(table: Table, row: Row, key: int, problems: Problems) -> Double
 
 def _check_presence(cohort: Cohort, name: str, problems: Problems) -> None:
     """Every biopsy needs an image, every sequence somebody who has it."""
-    present: set[str] = set()
-    refused = False
-    for biopsies in cohort.by_columns_of_paths():
-        here = set(cohort.images(biopsies[0], cohort.sequences))
-        present |= here
-        for place in cohort.refused(biopsies[0]):
-            refused = True
-            problems.add(cohort.label_of(place.where), place.problem or "")
-        for biopsy in biopsies if not here else ():
-            note_no_image(cohort, biopsy, problems)
+    present, refused = _check_each(cohort, problems)
     if not cohort.biopsies or refused:
         return
     for sequence in cohort.sequences:
@@ -226,6 +249,21 @@ def _check_presence(cohort: Cohort, name: str, problems: Problems) -> None:
                 f"somebody must have '{sequence}', but no file exists, such as {example}.",
             )
     _check_masks(cohort, name, problems)
+
+
+def _check_each(cohort: Cohort, problems: Problems) -> tuple[set[str], bool]:
+    """Every biopsy needs an image; the sequences that somebody has, and whether a file was refused."""
+    present: set[str] = set()
+    refused = False
+    for biopsies in cohort.by_columns_of_paths():
+        here = set(cohort.images(biopsies[0], cohort.sequences))
+        present |= here
+        for place in cohort.refused(biopsies[0]):
+            refused = True
+            problems.add(cohort.label_of(place.where), place.problem or "")
+        for biopsy in biopsies if not here else ():
+            note_no_image(cohort, biopsy, problems)
+    return present, refused
 
 
 def _check_masks(cohort: Cohort, name: str, problems: Problems) -> None:

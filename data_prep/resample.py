@@ -94,7 +94,7 @@ def neighbourhood(
         shape: Of the canonical volume.
     """
     reach = np.zeros(3)
-    if not _are_voxels(points, step):
+    if not are_voxels(points, step):
         reach = _SPLINE_REACH + np.ceil(_GAUSSIAN_REACH * _sigma(step))
     low, high = [], []
     for along, r, n in zip(points, reach, shape, strict=True):
@@ -125,19 +125,30 @@ def cut(near: FloatArray, box: Box, outside: BoolArray, points: DoubleArray, ste
     """
     result = np.zeros(outside.shape, dtype=np.float32)
     where = points[:, ~outside] - np.reshape(box.low, (3, 1))
-    if _are_voxels(points, step):
+    if are_voxels(points, step):
         result[~outside] = near[tuple(where.astype(np.int64))]
         return result
     # Only here, because it takes as long to load as all the rest of a program that has its patches cached.
-    from scipy.ndimage import gaussian_filter, map_coordinates
+    from scipy.ndimage import map_coordinates
 
-    exact = near.astype(np.float64)
-    smooth = gaussian_filter(exact, _sigma(step), mode="nearest", truncate=_GAUSSIAN_REACH)
-    result[~outside] = map_coordinates(smooth, where, order=3, mode="nearest")
+    result[~outside] = map_coordinates(smoothed(near, step), where, order=3, mode="nearest")
     return result
 
 
-def _are_voxels(points: Sequence[DoubleArray] | DoubleArray, step: DoubleArray) -> bool:
+def smoothed(voxels: FloatArray, step: DoubleArray) -> DoubleArray:
+    """What samples that each stand for more than a voxel are read from.
+
+    Args:
+        voxels: Beyond whose border the outermost ones go on.
+        step: As in `cut`.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    exact = voxels.astype(np.float64)
+    return np.asarray(gaussian_filter(exact, _sigma(step), mode="nearest", truncate=_GAUSSIAN_REACH))
+
+
+def are_voxels(points: Sequence[DoubleArray] | DoubleArray, step: DoubleArray) -> bool:
     """Whether all points are centres of voxels, and stand for no more than those."""
     return not _sigma(step).any() and all(bool(np.all(along == np.rint(along))) for along in points)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
-
 import numpy as np
 from scipy import ndimage
 
 from data_prep.arrays import FloatArray
 from data_prep.check.subject import Digest, block_averaged
+from data_prep.imprints import imprint
 from data_prep.moments import Moments
 from data_prep.problems import InputError
 from data_prep.volumes import Volume, slabs
@@ -28,7 +26,7 @@ def digest_of(volume: Volume) -> Digest:
     voxels = volume.grid.to_canonical(_voxels(volume))
     finite = np.isfinite(voxels)
     unusable = int(voxels.size - np.count_nonzero(finite))
-    content = _hash(voxels)
+    content = imprint(voxels)
     if unusable:
         usable, voxels = voxels[finite], np.where(finite, voxels, np.float32(0))
     else:
@@ -63,18 +61,6 @@ def _voxels(volume: Volume) -> FloatArray:
         if error.__cause__ is not None:
             raise
     return voxels
-
-
-def _hash(canonical: FloatArray) -> str:
-    """Of the voxels, slice by slice along the third axis, in each the second axis fastest."""
-    digest = hashlib.sha256()
-    for plane in _planes(canonical):
-        digest.update(np.ascontiguousarray(plane, dtype="<f4").data)
-    return digest.hexdigest()
-
-
-def _planes(canonical: FloatArray) -> Iterable[FloatArray]:
-    return (canonical[:, :, index] for index in range(canonical.shape[2]))
 
 
 def _ends(usable: FloatArray) -> tuple[float, float, float, float, int]:

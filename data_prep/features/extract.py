@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data_prep.cache import cache_key
 from data_prep.cohort import Cohort
-from data_prep.features.location import location
+from data_prep.features.location import location as locate
 from data_prep.features.simple import missingness, roi_means
 from data_prep.features.table import FeatureTable, read_features, write_features
 from data_prep.features.texture import texture
@@ -21,14 +21,44 @@ from data_prep.problems import InputError, nearest
 # Raise it whenever the same patches would give other features.
 _FORMAT = 1
 
-_SETS: dict[str, Callable[[Cohort, PatchSet, int], FeatureTable]] = {
-    "location": lambda cohort, patches, _: location(cohort, patches.sequences, patches.request.resample_to),
-    "missingness": lambda _, patches, __: missingness(patches),
-    "roi_means": lambda _, patches, radius: roi_means(patches, radius),
-    "texture": lambda _, patches, radius: texture(patches, radius),
+_OF_PATCHES: dict[str, Callable[[PatchSet, int], FeatureTable]] = {
+    "missingness": lambda patches, _: missingness(patches),
+    "roi_means": roi_means,
+    "texture": texture,
 }
 
-FEATURE_SETS = tuple(_SETS)
+FEATURE_SETS = ("location", *_OF_PATCHES)
+
+
+def features_of(
+    name: str, patches: PatchSet, radius: int, location: FeatureTable | None = None
+) -> FeatureTable:
+    """The features of any patches, cohort or not, as `load_features` computes them.
+
+    Args:
+        name: One of `FEATURE_SETS`.
+        patches: In units of a spread where `name` is "texture".
+        radius: As in `load_features`.
+        location: Of each patch, as `features.location` has it; needed where `name` is "location".
+
+    Returns:
+        A row for each patch, in their order.
+
+    Raises:
+        InputError: Unknown name; a radius that does not fit; no location where it is needed.
+    """
+    _check_name(name)
+    if name in _OF_PATCHES:
+        return _OF_PATCHES[name](patches, radius)
+    if location is None or len(location.values) != len(patches):
+        got = "none" if location is None else f"{len(location.values)}"
+        raise InputError(f"features: a location for each of {len(patches)} patches is needed, but got {got}.")
+    return location
+
+
+def _check_name(name: str) -> None:
+    if name not in FEATURE_SETS:
+        raise InputError(f"features: unknown name '{name}'; {nearest(name, FEATURE_SETS)}.")
 
 
 def load_features(name: str, cohort: Cohort, patches: PatchSet, radius: int, cache: Path) -> FeatureTable:
@@ -51,14 +81,16 @@ def load_features(name: str, cohort: Cohort, patches: PatchSet, radius: int, cac
         InputError: Unknown name; a radius that does not fit; patches of another cohort; the problems of
             masks; a cache that cannot be written.
     """
-    if name not in _SETS:
-        raise InputError(f"features: unknown name '{name}'; {nearest(name, FEATURE_SETS)}.")
+    _check_name(name)
     cohort = _restricted(cohort, patches)
     path = cache / "features" / f"{_key(name, cohort, patches, radius)}.npy"
     kept = read_features(path)
     if kept is not None:
         return kept
-    table = _SETS[name](cohort, patches, radius)
+    where = None
+    if name == "location":
+        where = locate(cohort, patches.sequences, patches.request.resample_to)
+    table = features_of(name, patches, radius, where)
     try:
         write_features(table, path)
     except OSError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_prep.arrays import DoubleArray, IntArray
+from data_prep.arrays import IntArray
 from data_prep.brain import BrainMask, read_brain
 from data_prep.cohort import Cohort
 from data_prep.features.table import FeatureTable
@@ -13,6 +13,8 @@ from data_prep.problems import InputError, Problems
 from data_prep.survey import Visit, in_parallel, survey
 
 Box = tuple[IntArray, IntArray]
+
+_NAMES = ("right", "anterior", "superior")
 
 
 def location(cohort: Cohort, sequences: tuple[str, ...], resample_to: str | None = None) -> FeatureTable:
@@ -39,9 +41,9 @@ def location(cohort: Cohort, sequences: tuple[str, ...], resample_to: str | None
         if isinstance(box, InputError):
             problems.extend(box)
         else:
-            values[visit.rows] = _relative(visit.sites, *box)
+            values[visit.rows] = in_box(visit.sites, *box).values
     problems.raise_any()
-    return FeatureTable(values, ("right", "anterior", "superior"))
+    return FeatureTable(values, _NAMES)
 
 
 def _box(cohort: Cohort, visit: Visit) -> Box | InputError:
@@ -54,10 +56,16 @@ def _box(cohort: Cohort, visit: Visit) -> Box | InputError:
         return InputError(f"{cohort.label_of(visit.brain.path)}: {error}")
 
 
-def _relative(sites: IntArray, low: IntArray, high: IntArray) -> DoubleArray:
-    """From 0 at `low` to 1 at `high`; where both are one voxel, it is in the middle."""
+def in_box(sites: IntArray, low: IntArray, high: IntArray) -> FeatureTable:
+    """Positions in a box, columns as of `location`.
+
+    Args:
+        sites: Canonical voxels, shape (n, 3).
+        low: The outermost voxel of the box on the left, behind, below, shape (3,): 0 along each axis.
+        high: The opposite one: 1, or the middle where both are one voxel.
+    """
     extent = high - low
-    return np.where(extent > 0, (sites - low) / np.maximum(extent, 1), 0.5)
+    return FeatureTable(np.where(extent > 0, (sites - low) / np.maximum(extent, 1), 0.5), _NAMES)
 
 
 def bounding_box(mask: BrainMask) -> Box:

@@ -102,15 +102,18 @@ def new_folder(out: Path) -> Iterator[Folder]:
     """
     partial = None
     try:
-        _refuse_taken(out)
-        whole = out.resolve()
+        try:
+            _refuse_taken(out)
+            whole = out.resolve()
+        except RuntimeError as error:  # links that go in a circle
+            raise InputError(f"{out}: cannot be written ({error}). Choose another place.") from error
         partial = whole.with_name(f".{whole.name[:100]}.{uuid4().hex}.partial")
         whole.parent.mkdir(parents=True, exist_ok=True)
         partial.mkdir()
         yield Folder(partial)
         partial.replace(whole)
-    except (OSError, RuntimeError) as error:  # the latter from links that go in a circle
-        if isinstance(error, OSError) and error.errno in FULL:
+    except OSError as error:
+        if error.errno in FULL:
             error.filename = str(out)
             raise
         raise InputError(f"{out}: cannot be written ({error}). Choose another place.") from error

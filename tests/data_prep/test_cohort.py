@@ -4,7 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_prep.cohort import read_cohort
+from data_prep.cohort import read_cohort, read_sites
 from data_prep.problems import InputError
 
 
@@ -193,3 +193,60 @@ def test_a_mask_that_is_declared_and_that_nobody_has_is_a_problem(cohort_folder)
     (line,) = problems_of(cohort_folder)
     assert line.startswith("cohort.toml: masks.brain: somebody must have it, but no file exists")
     assert "sub-000/brian.nii.gz" in line
+
+
+SITES = "biopsy_id\tparticipant_id\tx\ty\tz\nnew\tsub-000\t0.4\t1\t-2\nfar\tsub-003\t1\t1\t1\n"
+
+
+def test_sites_are_read_as_biopsies_are(cohort_folder, tmp_path):
+    cohort = read_cohort(cohort_folder)
+    again = read_sites(cohort, cohort_folder / "biopsies.tsv")
+    assert again.biopsies == cohort.biopsies
+    (tmp_path / "sites.tsv").write_text(SITES)
+    found = read_sites(cohort, tmp_path / "sites.tsv")
+    assert [(site.biopsy_id, site.participant_id, site.position) for site in found.biopsies] == [
+        ("new", "sub-000", (0.4, 1.0, -2.0)),
+        ("far", "sub-003", (1.0, 1.0, 1.0)),
+    ]
+    assert found.image_path(found.biopsies[1], "T1") == cohort_folder / "sub-003/T1.nii.gz"
+    assert found.coordinates == cohort.coordinates
+    assert found.expression is None
+
+
+def test_sites_may_be_of_participants_that_have_no_biopsy(cohort_folder, tmp_path):
+    (cohort_folder / "sub-003").rename(cohort_folder / "sub-new")
+    table = cohort_folder / "biopsies.tsv"
+    table.write_text("".join(line for line in table.open() if "sub-003" not in line))
+    (tmp_path / "sites.tsv").write_text(SITES.replace("sub-003", "sub-new"))
+    found = read_sites(read_cohort(cohort_folder), tmp_path / "sites.tsv")
+    assert found.participants == ("sub-000", "sub-new")
+
+
+def test_all_that_is_wrong_with_sites_is_told_at_once(cohort_folder, tmp_path):
+    replace(cohort_folder / "cohort.toml", "{participant_id}/{seq", "{participant_id}/{session}/{seq")
+    table = cohort_folder / "biopsies.tsv"
+    head, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([f"{head}\tsession", *(f"{row}\tses-1" for row in rows)]))
+    for folder in cohort_folder.glob("sub-*"):
+        (folder / "ses-1").mkdir()
+        for image in folder.glob("*.nii.gz"):
+            image.rename(folder / "ses-1" / image.name)
+    cohort, sites = read_cohort(cohort_folder), tmp_path / "sites.tsv"
+    sites.write_text(SITES)
+    with pytest.raises(InputError) as caught:
+        read_sites(cohort, sites)
+    assert caught.value.problems == (
+        "sites.tsv: row 1, column session: the column is required, but missing. Known: biopsy_id, "
+        "participant_id, x, y, z",
+    )
+    rows = ("new\tsub-000\tleft", "new\tsub-000\t99", "far\tsub-009\t1", "new\tsub-001\t1")
+    whole = (f"{row}\t1\t1\tses-1" for row in rows)
+    sites.write_text("\n".join([SITES.split("\n")[0] + "\tsession", *whole]))
+    with pytest.raises(InputError) as caught:
+        read_sites(cohort, sites)
+    assert [line.split(": ")[:2] for line in caught.value.problems] == [
+        ["sites.tsv", "row 2, column x"],
+        ["sites.tsv", "row 5, column biopsy_id"],
+        ["sites.tsv", "row 4"],
+        ["sites.tsv", "row 3, columns x, y, z"],
+    ]

@@ -6,7 +6,7 @@ import pytest
 
 from data_prep.cache import load_patches
 from data_prep.cohort import read_cohort
-from data_prep.features import FEATURE_SETS, extract, load_features
+from data_prep.features import FEATURE_SETS, extract, features_of, load_features
 from data_prep.patches import PatchRequest, extract_patches
 from data_prep.problems import InputError
 from tests.data_prep.placed import affine_of, noise, write_cohort
@@ -23,8 +23,8 @@ def patches(cohort, tmp_path):
 
 
 def forbid_computing(monkeypatch):
-    computing = {name: lambda *_: pytest.fail("computed") for name in FEATURE_SETS}
-    monkeypatch.setattr(extract, "_SETS", computing)
+    for name in ("features_of", "locate"):
+        monkeypatch.setattr(extract, name, lambda *_: pytest.fail("computed"))
 
 
 @pytest.mark.parametrize("name", FEATURE_SETS)
@@ -91,6 +91,24 @@ def test_locations_are_told_on_the_grid_that_patches_are_resampled_to(tmp_path):
         patches = extract_patches(cohort, PatchRequest(("T1", "FA"), 2, resample_to=name))
         found = load_features("location", cohort, patches, 2, tmp_path / "cache").values[0]
         assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", FEATURE_SETS)
+def test_patches_without_a_cohort_give_the_same_features(cohort, patches, tmp_path, name):
+    known = load_features(name, cohort, patches, 3, tmp_path)
+    where = load_features("location", cohort, patches, 3, tmp_path)
+    found = features_of(name, patches, 3, where)
+    assert (found.names, found.values.tobytes()) == (known.names, known.values.tobytes())
+
+
+def test_a_location_for_each_patch_is_asked_for(cohort, patches, tmp_path):
+    where = load_features("location", cohort, patches, 2, tmp_path)
+    with pytest.raises(InputError, match="a location for each of 8 patches is needed, but got none"):
+        features_of("location", patches, 2)
+    with pytest.raises(InputError, match="a location for each of 2 patches is needed, but got 8"):
+        features_of("location", patches.take([0, 1]), 2, where)
+    with pytest.raises(InputError, match="unknown name 'textures'; did you mean 'texture'"):
+        features_of("textures", patches, 2, where)
 
 
 def test_an_unknown_set_names_the_legal_ones(cohort, patches, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -13,9 +14,11 @@ from data_prep.features import FeatureTable, load_features
 from data_prep.fold_input import FoldInput, fit_input
 from data_prep.patches import PatchSet
 from data_prep.records import Cohort
+from data_prep.saved_input import write_input
 from models.registry import BASELINES
+from models.saved_baseline import write_baselines
 from models.shallow import FittedBaseline, fit_baseline
-from search.fold import Scored, Task
+from search.fold import BASELINE, INPUT, Scored, Task
 from search.scenes import Scene
 from search.specs import baseline_spec
 
@@ -49,7 +52,13 @@ def fit_shallow(task: Task, cache: Path) -> Scored:
         trainable_parameters=sum(model.parameters for model in fitted),
         device="CPU x1",
         scenes={scene.name: _outputs(fitted, _seen(task, scene, view, cache)) for scene in task.scenes},
+        write=partial(_write, view, fitted),
     )
+
+
+def _write(view: FoldInput, models: list[FittedBaseline], folder: Path) -> None:
+    write_input(view, folder / INPUT)
+    write_baselines(models, folder / BASELINE)
 
 
 def _outputs(models: list[FittedBaseline], features: DoubleArray) -> DoubleArray:

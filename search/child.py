@@ -20,6 +20,7 @@ from typing import Any
 from data_prep.problems import InputError
 from models.errors import ModelError, OutOfMemory
 from search.channel import Channel, ChannelClosedError, Message
+from search.deployment.member import members_folder
 from search.domains import Value
 from search.home import Home
 from search.material import prepare
@@ -59,7 +60,8 @@ def _serve(channel: Channel) -> None:
     except InputError as error:
         channel.send({"kind": "input", "problems": list(error.problems)})
         return
-    workshop = Workshop(study, material, home.cache, setup.get("memory_mb"))
+    members = members_folder(home, study.name)
+    workshop = Workshop(study, material, home.cache, setup.get("memory_mb"), members)
     while (request := channel.receive()) is not None:
         channel.send({"kind": "started"})
         channel.send(_answer(request, workshop, study, channel))

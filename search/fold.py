@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from data_prep.arrays import DoubleArray, FloatArray, IntArray
 from data_prep.folds import Split, inner_split
 from data_prep.labels import UNKNOWN
+from models.calibration import Calibration
 from models.memory import peak_memory_mb
 from search.material import Material
 from search.metrics import matching_threshold
@@ -26,6 +28,9 @@ from search.study_file import Study
 from search.targets import Targets
 
 Values = TypeVar("Values", FloatArray, DoubleArray)
+
+INPUT, NETWORK, BASELINE = "input.npz", "network.keras", "baseline.skops"
+"""Files that a fitted model is written as: what it is shown of patches, and itself."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Task:
             stopping.
         shuffles: Copies of the held-out rows, a sequence of each taken from other rows, to score too.
         scenes: Other patches to score, of participants held out.
+        epochs: So many, and no more, of the training that the study sets; None for as many as that decides.
     """
 
     material: Material
@@ -58,6 +64,7 @@ class Task:
     stop: IntArray | None
     shuffles: tuple[Shuffle, ...] = ()
     scenes: tuple[Scene, ...] = ()
+    epochs: int | None = None
 
     @property
     def labels(self) -> IntArray:
@@ -83,9 +90,21 @@ class Task:
         targets = Targets.of(labels, whole)
         train = material.learnable(whole)
         rows, stop = train, None
-        if study.training.early_stopping != "none":
+        if study.training.early_stopping != "none" and fit.epochs is None:
             rows, stop = _stopping(material, fit, train, targets.labels[:, 0])
-        return cls(material, study, fit.config, split, fit.seed, targets, train, rows, stop, fit.shuffles)
+        return cls(
+            material=material,
+            study=study,
+            config=fit.config,
+            split=split,
+            seed=fit.seed,
+            targets=targets,
+            train=train,
+            fit=rows,
+            stop=stop,
+            shuffles=fit.shuffles,
+            epochs=fit.epochs,
+        )
 
     @property
     def scored(self) -> IntArray:
@@ -123,6 +142,8 @@ class Scored:
         curves: Per epoch, by name.
         best_epoch: The epoch whose weights scored, 1-based; 0 for a model without epochs.
         scenes: The same of the patches of each scene, by its name.
+        write: Writes the model, and what it is shown of patches, into a folder: `INPUT` and `NETWORK` or
+            `BASELINE`. To be called before the next fit, whose weights may take the place of these.
     """
 
     held_out: DoubleArray
@@ -134,6 +155,11 @@ class Scored:
     curves: Mapping[str, Sequence[float | None]] | None = None
     best_epoch: int = 0
     scenes: Mapping[str, DoubleArray] = field(default_factory=dict)
+    write: Callable[[Path], None] | None = None
+
+
+Keep = Callable[[Task, Scored, tuple[Calibration, ...]], None]
+"""Takes what was fitted, and from what a regression says to probabilities."""
 
 
 def is_of(column: str, sequence: str) -> bool:
@@ -154,8 +180,8 @@ def _stopping(material: Material, fit: Fit, train: IntArray, labels: IntArray) -
     return train[rows], train[stop]
 
 
-def run_fold(task: Task, score: Callable[[Task], Scored]) -> FoldResult:
-    """Fit one fold by `score` and book what it says of the biopsies held out."""
+def run_fold(task: Task, score: Callable[[Task], Scored], keep: Keep | None = None) -> FoldResult:
+    """Fit one fold by `score` and book what it says of the biopsies held out; `keep` may write the model."""
     started = time.monotonic()
     scored = score(task)
     rows, split, targets = task.scored, task.split, task.targets
@@ -163,7 +189,10 @@ def run_fold(task: Task, score: Callable[[Task], Scored]) -> FoldResult:
     said = targets.probability(scored.held_out, calibrated)
     stop = None if scored.stop is None else targets.probability(scored.stop, calibrated)
     scenes = {name: targets.probability(told, calibrated) for name, told in scored.scenes.items()}
-    values = targets.values(scored.held_out)[:, 0] if targets.is_regression else ()
+    values = targets.values(scored.held_out) if targets.is_regression else None
+    seconds = time.monotonic() - started
+    if keep is not None:
+        keep(task, scored, calibrated)
     return FoldResult(
         split=split.index,
         repeat=split.repeat,
@@ -176,14 +205,14 @@ def run_fold(task: Task, score: Callable[[Task], Scored]) -> FoldResult:
         label_threshold=task.label_threshold,
         curves=scored.curves or {},
         best_epoch=scored.best_epoch,
-        seconds=time.monotonic() - started,
+        seconds=seconds,
         parameters=scored.parameters,
         trainable_parameters=scored.trainable_parameters,
         dead_parameters=scored.dead_parameters,
         device=scored.device,
         memory_mb=peak_memory_mb(),
-        heads={name: _head(task, said, stop, k) for k, name in enumerate(targets.names) if k},
-        values=tuple(map(float, values)),
+        heads={name: _head(task, said, stop, values, k) for k, name in enumerate(targets.names) if k},
+        values=() if values is None else tuple(map(float, values[:, 0])),
         scenes={name: {"probabilities": found[:, 0].tolist()} for name, found in scenes.items()},
     )
 
@@ -197,9 +226,12 @@ def _threshold(task: Task, stop: DoubleArray | None, head: int) -> float:
     return matching_threshold(labels[known], stop[known, head])
 
 
-def _head(task: Task, said: DoubleArray, stop: DoubleArray | None, head: int) -> dict[str, Any]:
+def _head(
+    task: Task, said: DoubleArray, stop: DoubleArray | None, values: DoubleArray | None, head: int
+) -> dict[str, Any]:
     """What is booked of a further label."""
-    return {
+    told = {} if values is None else {"values": [float(value) for value in values[:, head]]}
+    return told | {
         "labels": [int(label) for label in task.targets.labels[task.scored, head]],
         "probabilities": [float(probability) for probability in said[:, head]],
         "threshold": _threshold(task, stop, head),

@@ -154,6 +154,11 @@ class Home:
         return self.root / "cache"
 
     @property
+    def models(self) -> Path:
+        """Model folders: NAME/1, NAME/2 and so on."""
+        return self.root / "models"
+
+    @property
     def logs(self) -> Path:
         """Logs of the servers that `radsearch ui` starts."""
         return self.root / "logs"

@@ -148,9 +148,9 @@ def _law(key: str, before: Any, now: Any) -> str:
     if key == CUT:
         earlier = "that of an earlier version" if before is None else before
         return f"the way patches are cut must stay {earlier}, but this version has {now}"
-    if key == LARGEST and now < before:
+    if key == LARGEST and before is not None and now < before:
         return f"must stay at least {before}, as earlier trials could ask for it, but got {now}"
-    if key == LARGEST:
+    if key == LARGEST and before is not None:
         return (
             f"must stay {before} unless no voxel of earlier trials changes with it (where patches are "
             "resampled, by spacing_mm, slice_mm or resample_to, last bits depend on how much is cut out), "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,11 @@ import numpy as np
 from data_prep.arrays import DoubleArray, FloatArray
 from data_prep.fold_input import FoldInput, fit_input
 from data_prep.repeats import alternate
+from data_prep.saved_input import write_input
+from models.loadable import check_loadable
 from models.runtime import device_name
 from models.training import Fitted, Samples, Trainer
-from search.fold import Scored, Task
+from search.fold import INPUT, NETWORK, Scored, Task
 from search.specs import augment_spec, model_spec, optimizer_spec, training_spec
 
 Send = Callable[[dict[str, Any]], None]
@@ -33,7 +37,7 @@ def train_network(task: Task, trainer: Trainer, send: Send) -> Scored:
     fitted = trainer.fit(
         model_spec(task.study, settings, images.shape[1:]),
         optimizer_spec(settings),
-        training_spec(task.study.training, settings, task.seed, task.stop is not None),
+        training_spec(task.study.training, settings, task.seed, task.stop is not None, task.epochs),
         Samples(images[task.fit], learned[task.fit]),
         None if task.stop is None else Samples(images[task.stop], learned[task.stop]),
         augment=_augmentation(task, view),
@@ -54,7 +58,15 @@ def _scored(task: Task, view: FoldInput, fitted: Fitted, images: FloatArray) -> 
         curves=fitted.history,
         best_epoch=fitted.best_epoch,
         scenes={scene.name: _outputs(fitted, view.images(scene.patches)) for scene in task.scenes},
+        write=partial(_write, view, fitted),
     )
+
+
+def _write(view: FoldInput, fitted: Fitted, folder: Path) -> None:
+    """Write the network, which must load without code of anybody's own."""
+    write_input(view, folder / INPUT)
+    fitted.save(folder / NETWORK)
+    check_loadable(folder / NETWORK)
 
 
 def _learned(task: Task) -> FloatArray:

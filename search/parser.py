@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from search.check_parser import add_check
+from search.deployment_parser import add_deployment
 from search.flags import Commands, add_home, add_set, add_storage, add_tracking
 from search.import_parser import add_import
 from search.judging_parser import add_judging
@@ -49,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_replay(commands)
     add_retest(commands)
     add_judging(commands)
+    add_deployment(commands)
     return parser
 
 

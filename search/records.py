@@ -57,7 +57,7 @@ class FoldResult:
         memory_mb: Peak resident memory of the child so far.
         dead_parameters: Trainable ones that no patch of this radius reaches: no gradient ever moves them.
         heads: Of each further label: "labels" (-1 where unknown), "probabilities", "threshold" and
-            "label_threshold" as above.
+            "label_threshold" as above; of a regression "values" too.
         values: Of a regression: what it says of each held-out biopsy's score, a gene's as log2(TPM + 1).
         scenes: Of other patches of the participants held out, by name: "probabilities", as above.
     """

@@ -66,8 +66,18 @@ def optimizer_spec(settings: Settings) -> OptimizerSpec:
     )
 
 
-def training_spec(section: TrainingSection, settings: Settings, seed: int, stops: bool) -> TrainingSpec:
-    """Epochs, batches and schedule of one fold; `stops` says whether it has samples to stop on."""
+def training_spec(
+    section: TrainingSection, settings: Settings, seed: int, stops: bool, stop_after: int | None = None
+) -> TrainingSpec:
+    """Epochs, batches and schedule of one fold.
+
+    Args:
+        section: Of the study.
+        settings: Of the trial.
+        seed: Of the fold.
+        stops: Whether it has samples to stop on.
+        stop_after: Epochs of the schedule after which it ends; None for its end.
+    """
     plain = TrainingSpec(
         section.epochs,
         int(settings["batch_size"]),
@@ -75,6 +85,7 @@ def training_spec(section: TrainingSection, settings: Settings, seed: int, stops
         section.patience if stops else None,
         schedule=str(settings["schedule"]),
         label_smoothing=float(settings["label_smoothing"]),
+        stop_after=stop_after,
     )
     if plain.schedule != "plateau":
         return plain

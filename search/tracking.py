@@ -15,7 +15,7 @@ from pathlib import Path
 from search.delivery import Courier
 from search.links import run_url
 from search.log_values import curve_points, param_texts, tag_texts
-from search.mlflow_store import MlflowSink
+from search.mlflow_store.runs import MlflowSink
 from search.run_ids import EXPERIMENT, RunIds
 from search.spool import Event, SpoolFile
 from search.tracking_uri import check_uri, without_password

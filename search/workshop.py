@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from data_prep.inputs import input_channels
 from data_prep.problems import InputError
+from models.calibration import Calibration
 from models.errors import ModelError
 from models.spec import CustomSpec, ModelSpec
 from search.baseline import fit_shallow
+from search.deployment.member import facts_of, write_member
 from search.domains import Value
-from search.fold import Task, run_fold
+from search.fold import Keep, Scored, Task, run_fold
 from search.material import Material
 from search.probes import trials_to_probe
 from search.records import FoldResult, TrialConfig
-from search.refits.fit import Fit
+from search.refits.fit import Fit, context_of
 from search.scenes import Scenes
 from search.specs import custom_spec, is_baseline, model_spec
 from search.study_file import Study
@@ -39,10 +41,18 @@ class Workshop:
         material: Its dataset.
         cache: Keeps features, by content.
         memory_mb: Resident memory past which compiled networks are dropped; None for no limit.
+        members: Where the models of fits go that are kept; None for nowhere, and such fits are not asked for.
     """
 
-    def __init__(self, study: Study, material: Material, cache: Path, memory_mb: float | None) -> None:
-        self._study, self._material, self._cache = study, material, cache
+    def __init__(
+        self,
+        study: Study,
+        material: Material,
+        cache: Path,
+        memory_mb: float | None,
+        members: Path | None = None,
+    ) -> None:
+        self._study, self._material, self._cache, self._members = study, material, cache, members
         self._memory_mb = math.inf if memory_mb is None else memory_mb
 
     def fold(self, config: TrialConfig, split: int, send: Send) -> FoldResult:
@@ -55,17 +65,32 @@ class Workshop:
         return self._run(Task.of(self._material, self._study, config, split), send)
 
     def fit(self, fit: Fit, send: Send) -> FoldResult:
-        """Run one fit that is no fold of a trial; errors as of `fold`, and those of its scenes."""
-        task = Task.of_fit(self._material, self._study, fit)
-        return self._run(replace(task, scenes=self._scenes.held_out(fit)) if fit.scenes else task, send)
+        """Run one fit that is no fold of a trial; errors as of `fold`, and those of its scenes.
 
-    def _run(self, task: Task, send: Send) -> FoldResult:
+        One that is kept is on the disk, whole, when this returns.
+        """
+        task = Task.of_fit(self._material, self._study, fit)
+        task = replace(task, scenes=self._scenes.held_out(fit)) if fit.scenes else task
+        return self._run(task, send, self._keeper(fit) if fit.keep else None)
+
+    def _run(self, task: Task, send: Send, keep: Keep | None = None) -> FoldResult:
         if is_baseline(task.config.settings):
-            return run_fold(task, lambda task: fit_shallow(task, self._cache))
+            return run_fold(task, lambda task: fit_shallow(task, self._cache), keep)
         trainer = self._trainer
         from search.network import train_network
 
-        return run_fold(task, lambda task: train_network(task, trainer, send))
+        return run_fold(task, lambda task: train_network(task, trainer, send), keep)
+
+    def _keeper(self, fit: Fit) -> Keep:
+        """What writes the model of a fit that is kept."""
+        if self._members is None:
+            raise ValueError("a fit that is kept needs a folder for members, but this workshop has none")
+        folder, context = self._members / fit.key, context_of(self._study, self._material)
+
+        def keep(task: Task, scored: Scored, calibrated: tuple[Calibration, ...]) -> None:
+            write_member(folder, facts_of(task, scored, calibrated, context), scored.write)
+
+        return keep
 
     def compose(self, settings: dict[str, Value], ask: Ask) -> dict[str, Value]:
         """Let a trial's hypermodel ask for its hyperparameters.

@@ -30,7 +30,7 @@ from search.facts import StudyFacts
 from search.home import Home
 from search.ledger import FoundRun
 from search.links import is_server
-from search.mlflow_store import MlflowRuns, MlflowSink
+from search.mlflow_store.runs import MlflowRuns, MlflowSink
 from search.opening import study_id
 from search.pseudonyms import Names, read_names
 from search.publishing import trial_key

@@ -15,7 +15,7 @@ from search.tracking import Tracker
 
 
 class Shelf(Protocol):
-    """The runs in MLflow, see `search.mlflow_store.MlflowRuns`."""
+    """The runs in MLflow, see `search.mlflow_store.runs.MlflowRuns`."""
 
     def files(self, run_id: str) -> dict[str, int]:
         """Size of each artifact."""

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from search.ledger import FoundRun
-from search.mlflow_store import OPENED_TAG
+from search.mlflow_store.runs import OPENED_TAG
 from search.publishing import STUDY
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from search.child_process import Child
 from search.composing import setup_of
+from search.deployment.member import is_written, member_folder, members_folder, sweep
 from search.errors import StudyStoppedError, TrialFailedError
 from search.home import Home
 from search.material import Material
@@ -40,6 +41,9 @@ def run_fits(
     A model that cannot be fitted, as its loss became NaN, is booked as such and is no error. One for which
     memory was short is tried again, and once more by the next call.
 
+    A fit whose model is kept is run again where that is gone, and what a killed process left of one is
+    removed.
+
     Args:
         fits: What to run; equal ones run once.
         ledger: Holds what was run before, and takes what comes.
@@ -54,8 +58,7 @@ def run_fits(
         StudyStoppedError: A child keeps dying, or nothing can be written.
         KeyboardInterrupt: Ctrl-C, or `search.cli.Terminated`; what is finished is booked.
     """
-    wanted = {fit.key: fit for fit in fits}
-    missing = [fit for fit in wanted.values() if fit not in ledger]
+    wanted, missing = {fit.key: fit for fit in fits}, missing_fits(fits, ledger, study, home)
     crew = _Crew(missing, ledger, len(wanted) - len(missing), len(wanted), progress)
     if not missing:
         progress(len(wanted), len(wanted))
@@ -67,7 +70,22 @@ def run_fits(
         Child(setup, place, _log(folder, index), crew.stop)
         for index, place in enumerate(placements[: len(missing)])
     ]
-    crew.run(children)
+    try:
+        crew.run(children)
+    finally:
+        if any(fit.keep for fit in missing):
+            sweep(members_folder(home, study.name))
+
+
+def missing_fits(fits: Sequence[Fit], ledger: FitLedger, study: Study, home: Home) -> list[Fit]:
+    """Those that are to be run: that the ledger lacks, or whose model was kept and is gone; each once."""
+
+    def is_done(fit: Fit) -> bool:
+        if fit not in ledger or not fit.keep or ledger.failure(fit) is not None:
+            return fit in ledger
+        return is_written(member_folder(home, study.name, fit), ledger.context)
+
+    return [fit for fit in {fit.key: fit for fit in fits}.values() if not is_done(fit)]
 
 
 def _log(folder: Path, index: int) -> Path:

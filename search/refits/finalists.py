@@ -47,11 +47,16 @@ class Candidate:
 
     def configs(self, seeds: int) -> tuple[TrialConfig, ...]:
         """The configuration with its own seed first, then with further ones that follow from it."""
-        further = [
-            int(np.random.SeedSequence([self.config.seed, _FURTHER, index]).generate_state(1)[0])
-            for index in range(1, seeds)
-        ]
-        return (self.config, *(TrialConfig(self.config.settings, seed) for seed in further))
+        return with_seeds(self.config, seeds)
+
+
+def with_seeds(config: TrialConfig, seeds: int) -> tuple[TrialConfig, ...]:
+    """A configuration so many times: with its own seed first, then with further ones that follow from it."""
+    further = [
+        int(np.random.SeedSequence([config.seed, _FURTHER, index]).generate_state(1)[0])
+        for index in range(1, seeds)
+    ]
+    return (config, *(TrialConfig(config.settings, seed) for seed in further))
 
 
 def finalists_of(recorded: optuna.Study, study: Study, top: int) -> tuple[Candidate, ...]:

@@ -15,6 +15,8 @@ from search.records import TrialConfig
 from search.study_file import Study
 from search.versions import software_versions
 
+_LATER = ("scenes", "epochs", "keep")  # that fits of earlier versions do not have
+
 
 @dataclass(frozen=True)
 class Shuffle:
@@ -48,6 +50,9 @@ class Fit:
             model learns from; not used where training does not stop early. None for a part of `train`, the
             inner split that a trial of the search would draw, which keeps participants whole.
         scenes: Other patches of the participants held out to score too, by name (`search.scenes`).
+        epochs: A network learns from all of `train` for so many epochs, without rows to stop on; None for as
+            many as training decides. A shallow model has no use for it.
+        keep: Whether the fitted model is written (`search.deployment.member`), to be asked again.
     """
 
     config: TrialConfig
@@ -61,6 +66,8 @@ class Fit:
     shuffles: tuple[Shuffle, ...] = ()
     stop: tuple[int, ...] | None = None
     scenes: tuple[str, ...] = ()
+    epochs: int | None = None
+    keep: bool = False
 
     @classmethod
     def of(cls, config: TrialConfig, split: Split, order: tuple[int, ...] | None = None) -> Fit:
@@ -75,10 +82,9 @@ class Fit:
         return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()[:32]
 
     def as_json(self) -> dict[str, Any]:
-        """The fit as plain data; without scenes as it was before there were any, so that keys last."""
+        """The fit as plain data; without what came later as it was before that, so that keys last."""
         own = {field.name: getattr(self, field.name) for field in fields(self)}
-        if not self.scenes:
-            del own["scenes"]
+        own = {name: value for name, value in own.items() if value or name not in _LATER}
         config = {"settings": dict(self.config.settings), "seed": self.config.seed}
         shuffles = [{"sequence": one.sequence, "rows": one.rows} for one in self.shuffles]
         return {**own, "config": config, "shuffles": shuffles}
@@ -99,6 +105,8 @@ class Fit:
             shuffles=tuple(Shuffle(one["sequence"], tuple(one["rows"])) for one in told["shuffles"]),
             stop=None if stop is None else tuple(stop),
             scenes=tuple(told.get("scenes", ())),
+            epochs=told.get("epochs"),
+            keep=told.get("keep", False),
         )
 
 

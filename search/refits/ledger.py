@@ -56,6 +56,11 @@ class FitLedger:
         finally:
             os.close(descriptor)
 
+    @property
+    def context(self) -> str:
+        """What the results that are seen depend on beside their fits."""
+        return self._context
+
     def __contains__(self, fit: Fit) -> bool:
         return fit.key in self._results
 

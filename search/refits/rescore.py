@@ -9,7 +9,7 @@ import numpy as np
 import optuna
 
 from data_prep.folds import FoldTable, Split
-from data_prep.problems import InputError, Problems
+from data_prep.problems import InputError
 from data_prep.schemes import Scheme, leave_one_participant_out, random_60_20_20
 from search.bank import TABLES, freeze_bank, too_few
 from search.booking import is_superseded
@@ -20,10 +20,9 @@ from search.records import FoldResult
 from search.refits.finalists import Candidate, finalists_of
 from search.refits.fit import Fit
 from search.refits.ledger import FitLedger
+from search.refits.repeated import Repeated, compare_repeated
 from search.refits.rescored import Finalist, SchemeScores, metrics_of
-from search.replay import FoldReplay
 from search.study_file import Study
-from search.versions import software_versions
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,49 +155,8 @@ def check_repeated(plan: Plan, ledger: FitLedger) -> list[str]:
     Raises:
         InputError: Another result on the same device; the software is another.
     """
-    problems, remarks = Problems(), dict[int, str]()
-    for candidate, booked, fit in plan.repeated():
-        again = ledger.result(fit)
-        found = _differences(booked, again, ledger.failure(fit))
-        if not found:
-            continue
-        where = f"trial {candidate.trial}: fold {booked.split}"
-        if again is not None and _may_differ(booked, again, plan.study):
-            remarks.setdefault(
-                candidate.trial,
-                f"{where} ran on {booked.device}, and now on {again.device}, and differs: {found}",
-            )
-        else:
-            law = f"the search's own fold must come out again, but {found}{_software(candidate)}"
-            problems.add(where, f"{law}. Score finalists with what ran the search")
-    problems.raise_any()
-    return list(remarks.values())
-
-
-def _differences(booked: FoldResult, again: FoldResult | None, failure: str | None) -> str:
-    """What differs, in words; empty where nothing does."""
-    if again is None:
-        return f"it failed: {failure}"
-    found = FoldReplay(booked, again).differences(0.0)
-    if booked.threshold != again.threshold:
-        found.append(f"the threshold was {booked.threshold}, is {again.threshold}")
-    return "; ".join(found)
-
-
-def _may_differ(booked: FoldResult, again: FoldResult, study: Study) -> bool:
-    """Whether last bits may differ: elsewhere, and on a GPU unless it was told to be deterministic."""
-    is_cpu = again.device.startswith("CPU")
-    return booked.device != again.device or not (is_cpu or study.training.deterministic)
-
-
-def _software(candidate: Candidate) -> str:
-    """The packages that have another version than when the trial ran, in words."""
-    then, now = candidate.versions, software_versions()
-    if then is None:
-        return "; which software ran it was not recorded"
-    changed = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
-    told = [f"{name} was {then.get(name, 'absent')}, is {now.get(name, 'absent')}" for name in changed]
-    return "; " + "; ".join(told) if told else "; the software has the same versions"
+    repeated = (Repeated(one.trial, booked, fit, one.versions) for one, booked, fit in plan.repeated())
+    return compare_repeated(repeated, ledger, plan.study, "Score finalists with what ran the search")
 
 
 def scores_of(plan: Plan, ledger: FitLedger) -> SchemeScores:

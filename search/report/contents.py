@@ -14,6 +14,7 @@ from search.report.doubts import (
     rescored_section,
 )
 from search.report.evidence import Evidence
+from search.report.explained import explained_section
 from search.report.provenance import cohort_section, folds_section, provenance_section
 from search.report.results import cases, estimate, performance_section, summary
 from search.report.retest import retest_section
@@ -47,6 +48,7 @@ def contents(evidence: Evidence) -> list[Section]:
         audit_section(evidence),
         search_section(evidence),
         importance_section(evidence),
+        explained_section(evidence),
         curves_section(evidence),
         cost_section(evidence),
         trials_section(evidence),

@@ -36,6 +36,7 @@ from search.report.belonging import (
 )
 from search.report.importance import Importance
 from search.report.ladder import LadderStep, ladder
+from search.report.newest_model import NewestModel, newest_model
 from search.statistics.honest import Honest, estimate_of
 from search.statistics.performance import Measured, informative_pairs, performance
 from search.statistics.predictions import Outputs, Predictions, predictions_of
@@ -73,6 +74,7 @@ class Evidence:
         rescored: Finalists on other folds, by the scheme of these.
         importance: Per-sequence importance likewise.
         retest: How far second scans agree with first ones; None where they were not compared.
+        model: The newest model that was made of the study; None where there is none.
     """
 
     study: optuna.Study
@@ -94,6 +96,7 @@ class Evidence:
     rescored: Mapping[str, SchemeScores] = field(default_factory=dict)
     importance: Importance | None = None
     retest: Agreement | None = None
+    model: NewestModel | None = None
 
     @property
     def name(self) -> str:
@@ -216,6 +219,7 @@ def gather(
         rescored=rescored_of(study, folder),
         importance=importance_of(study, definition, folder),
         retest=agreement_of(study, folder),
+        model=newest_model(study, home),
     )
 
 

@@ -48,6 +48,7 @@ ABSENT = {  # what is said of a section that the page does not have
     "rescored": "finalists were not scored on other folds",
     "retest": "second scans were not compared",
     "importance": "importance was not measured",
+    "explained": "no model was made and explained",
     "curves": "there are no learning curves",
     "search": "there are no plots of the search",
 }
@@ -102,6 +103,7 @@ ITEMS = (
     Item(CLAIM, "", "training", ("cohort", "curves", "trials")),
     Item(CLAIM, "", "selection of the model", ("estimate", "search")),
     Item(CLAIM, "", "ensembling", ("estimate",)),
+    Item(CLAIM, "", "explainability", ("explained",), "whether it fits what is known of the tissue"),
     Item(CLAIM, "", "metrics and their uncertainty", ("estimate", "performance")),
     Item(CLAIM, "", "failures: the worst cases", ("cases",)),
     Item(ALWAYS, "", "ledger of every trial", ("trials",)),

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import optuna
-from optuna.trial import FrozenTrial
 
 from data_prep.folds import Split
-from data_prep.problems import InputError
-from search.booking import booked_settings, counts, finished_folds
-from search.facts import config_of, rule_of
+from search.booking import finished_folds
+from search.facts import config_of
 from search.material import Material
 from search.records import FoldResult, TrialConfig
+from search.refits.chosen import chosen_trials
 from search.refits.fit import Fit, context_of
 from search.scenes import SECOND, Scenes, map_scenes
-from search.statistics.predictions import predictions_of
-from search.statistics.selection import select
 from search.study_file import Study
 
 
@@ -91,14 +88,13 @@ def plan_of(
     Raises:
         InputError: The cohort has no second scans; no trial is complete; no such trial.
     """
-    numbers, rule = _chosen(recorded, study) if trial is None else ((trial,), "named")
+    chosen, rule = chosen_trials(recorded, study, trial)
     trials = recorded.get_trials(deepcopy=False)
-    chosen = [_trial(trials, number, study.name) for number in numbers]
     names = (SECOND, *(() if stride_mm is None else map_scenes(stride_mm)))
     plan = Plan(
         study=study,
         material=material,
-        trials=tuple(numbers),
+        trials=tuple(one.number for one in chosen),
         configs=tuple(config_of(trials, one, study.search.seed) for one in chosen),
         booked=tuple(finished_folds(one) for one in chosen),
         rule=rule,
@@ -108,23 +104,3 @@ def plan_of(
     )
     shown = [split for split in plan.splits if len(scenes.rows(SECOND, plan.fit(plan.configs[0], split)))]
     return replace(plan, splits=tuple(shown))
-
-
-def _chosen(recorded: optuna.Study, study: Study) -> tuple[tuple[int, ...], str]:
-    """The trials that the study's rule selects, and its name."""
-    predictions, rule = predictions_of(recorded), rule_of(recorded)
-    if predictions is None:
-        raise InputError(f"STUDY: a complete trial is needed, but study {study.name!r} has none yet")
-    members = select(rule, predictions, study.search.metric)
-    return tuple(predictions.trials[member] for member in members), rule.name
-
-
-def _trial(trials: Sequence[FrozenTrial], number: int, study: str) -> FrozenTrial:
-    found = next((one for one in trials if one.number == number), None)
-    if found is None or not counts(found) or booked_settings(found) is None:
-        known = [str(one.number) for one in trials if counts(one) and booked_settings(one) is not None]
-        raise InputError(
-            f"--trial: a trial of study {study!r} that was run is needed, but got {number}. "
-            f"There {'are' if known else 'is none yet'} {', '.join(known)}".rstrip()
-        )
-    return found

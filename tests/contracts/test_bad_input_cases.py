@@ -1,4 +1,4 @@
-"""What the suite of bad input holds: 493 cases, each run through the command line, and searches for more."""
+"""What the suite of bad input holds: 534 cases, each run through the command line, and searches for more."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from tests.contracts import (
     test_bad_input_cohorts,
     test_bad_input_commands,
+    test_bad_input_deployment,
     test_bad_input_judging,
     test_bad_input_links,
     test_bad_input_nifti,
@@ -17,6 +18,7 @@ from tests.contracts import (
 MODULES = (
     test_bad_input_cohorts,
     test_bad_input_commands,
+    test_bad_input_deployment,
     test_bad_input_judging,
     test_bad_input_links,
     test_bad_input_nifti,

@@ -48,7 +48,19 @@ PARTS = [
     *(f"data_prep/{part}" for part in ("check", "features", "importing", "phantom")),
     *(
         f"search/{part}"
-        for part in ("audit", "doctor", "gallery", "refits", "report", "retest", "statistics")
+        for part in (
+            "audit",
+            "deployment",
+            "doctor",
+            "explaining",
+            "gallery",
+            "maps",
+            "mlflow_store",
+            "refits",
+            "report",
+            "retest",
+            "statistics",
+        )
     ),
 ]
 

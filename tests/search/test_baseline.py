@@ -109,7 +109,7 @@ def test_features_are_computed_once_for_all_folds(
     def refuse(*_: object) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr("data_prep.features.extract._SETS", dict.fromkeys(("roi_means",), refuse))
+    monkeypatch.setattr("data_prep.features.extract._OF_PATCHES", dict.fromkeys(("roi_means",), refuse))
     assert np.array_equal(first.probabilities, run(task, tmp_path).probabilities)
 
 

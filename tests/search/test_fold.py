@@ -136,6 +136,23 @@ def test_a_fit_that_names_the_biopsies_to_stop_on_learns_from_the_others_alone(
     assert task.label_threshold == np.median(material.labels.tpm[seen, 0])
 
 
+def test_a_fit_of_so_many_epochs_learns_from_all_of_its_rows(task: Task) -> None:
+    own = fit_of(task.material, epochs=5)
+    whole = Task.of_fit(task.material, task.study, own)
+    assert (whole.stop, whole.epochs, tuple(whole.fit)) == (None, 5, own.train)
+    assert task.stop is not None
+    assert task.epochs is None
+
+
+def test_what_is_kept_is_handed_over_after_it_was_scored(task: Task) -> None:
+    kept: list[tuple[object, ...]] = []
+    result = run_fold(task, knowing, lambda *told: kept.append(told))
+    ((of, scored, calibrated),) = kept
+    assert of is task
+    assert tuple(scored.held_out[:, 0]) == result.probabilities  # type: ignore[attr-defined]
+    assert calibrated == ()
+
+
 @pytest.mark.parametrize("cut", ["cohort", "training"])
 def test_an_order_gives_each_biopsy_the_expression_of_another(
     cut: str, make_study: Callable[..., Study], tmp_path: Path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,13 @@ def test_patience_needs_samples_to_stop_on(study: Study) -> None:
     settings = study.parameters.settings({"architecture": "small_cnn"})
     assert training_spec(study.training, settings, 1, stops=True).patience == study.training.patience
     assert training_spec(study.training, settings, 1, stops=False).patience is None
+
+
+def test_a_training_cut_short_keeps_the_schedule_of_the_whole(study: Study) -> None:
+    settings = study.parameters.settings({"architecture": "small_cnn"})
+    whole = training_spec(study.training, settings, 1, stops=False)
+    assert training_spec(study.training, settings, 1, False, 1) == replace(whole, stop_after=1)
+    assert (whole.epochs, whole.stop_after) == (study.training.epochs, None)
 
 
 def test_an_own_architecture_takes_its_own_parameters(

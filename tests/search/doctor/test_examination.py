@@ -23,7 +23,7 @@ from search.doctor.examination import DoctorOptions, examine, examine_study
 from search.doctor.lost_runs import RunsCheck
 from search.errors import StudyStoppedError
 from search.home import Home
-from search.mlflow_store import MlflowRuns
+from search.mlflow_store.runs import MlflowRuns
 from search.owner import Owner
 from search.spool import SpoolFile
 from search.storage import open_storage

@@ -23,6 +23,8 @@ from data_prep.problems import InputError
 from search.booking import finished_folds, settings_of
 from search.child_process import Child
 from search.claims import trial_seed
+from search.deployment.member import Member, members_folder
+from search.deployment.records import Shown
 from search.errors import StudyStoppedError, TrialFailedError
 from search.home import Home
 from search.material import Material
@@ -303,3 +305,49 @@ def test_no_more_processes_start_than_there_are_fits(
     child = replying(make_fold(0), make_fold(1))
     bench.run(bench.fits(2), workers=5)
     assert child.closed == [True, True]
+
+
+def kept_of(bench: Bench) -> tuple[list[Fit], Path]:
+    """Fits that are kept, and where their models lie."""
+    return [replace(fit, keep=True) for fit in bench.fits(3)], members_folder(bench.home, bench.study.name)
+
+
+def test_models_of_kept_fits_are_there_whole_and_lost_ones_are_fitted_again(bench: Bench) -> None:
+    """A model of another context is lost too: its folder is called the same, as the fit is the same."""
+    fits, members = kept_of(bench)
+    bench.run(fits)
+    before = bench.results(fits)
+    assert {path.name for path in members.iterdir()} == {fit.key for fit in fits}
+    shutil.rmtree(members / fits[0].key)
+    (members / fits[1].key / "baseline.skops").unlink()
+    facts = members / fits[2].key / "member.json"
+    facts.write_text(facts.read_text().replace(context_of(bench.study, bench.material), "another"))
+    assert bench.run(fits) == [(done, 3) for done in range(4)]
+    assert bench.run(fits) == [(3, 3)]
+    for fit, one, other in zip(fits, before, bench.results(fits), strict=True):
+        assert one is not None
+        assert other is not None
+        assert one.probabilities == other.probabilities
+        said = Member.open(members / fit.key).say(Shown(bench.material.patches.take(fit.test)))
+        assert tuple(said.probability[:, 0]) == one.probabilities
+
+
+def test_what_a_killed_process_left_of_a_model_is_removed(
+    bench: Bench, make_fold: Callable[..., FoldResult], replying: Callable[..., type[FakeChild]]
+) -> None:
+    fits, members = kept_of(bench)
+    left = members / f".{fits[0].key}.0123.partial"
+    left.mkdir(parents=True)
+    replying(make_fold(0))
+    bench.run(fits[:1])
+    assert not left.exists()
+
+
+def test_a_kept_fit_that_fails_is_not_tried_again(
+    bench: Bench, replying: Callable[..., type[FakeChild]]
+) -> None:
+    fits, _ = kept_of(bench)
+    replying(TrialFailedError("failed", "a class of its own"))
+    assert bench.run(fits[:1]) == [(0, 1), (1, 1)]
+    replying()
+    assert bench.run(fits[:1]) == [(1, 1)]

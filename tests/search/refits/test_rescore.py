@@ -100,7 +100,7 @@ def test_a_last_bit_that_differs_on_the_same_device_is_refused_with_the_differen
     with pytest.raises(InputError, match=told) as caught:
         check_repeated(made, ledger)  # type: ignore[arg-type]
     assert len(caught.value.problems) == 3 * len(made.candidates)
-    monkeypatch.setattr("search.refits.rescore.software_versions", lambda: {"numpy": "1.0"})
+    monkeypatch.setattr("search.refits.repeated.software_versions", lambda: {"numpy": "1.0"})
     with pytest.raises(InputError, match=r"; numpy was \d\S*, is 1\.0"):
         check_repeated(made, ledger)  # type: ignore[arg-type]
 

@@ -36,6 +36,7 @@ def test_every_chapter_is_there_in_order(sections: list[Section]) -> None:
         "audit",
         "search",
         "importance",
+        "explained",
         "curves",
         "cost",
         "trials",

@@ -1,4 +1,4 @@
-"""The one door to MLflow: events turned into requests, and runs read back.
+"""Runs: events turned into requests, and runs read back.
 
 MLflow is imported when the first request is made, so importing this module costs nothing.
 """
@@ -6,20 +6,15 @@ MLflow is imported when the first request is made, so importing this module cost
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import sqlalchemy
-
-from search.delivery import JOINED, METRICS_AT_ONCE, Outage, Rejected
+from search.delivery import JOINED, METRICS_AT_ONCE, Rejected
 from search.ledger import FoundRun
+from search.mlflow_store.connecting import client_at, connecting, verdicts
 from search.run_ids import EXPERIMENT, RunIds
 from search.spool import Event
-from search.sqlite_files import file_made_once, one_at_a_time
-from search.tracking_uri import without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -35,17 +30,6 @@ PARENT_TAG = "mlflow.parentRunId"
 # Limits of one MLflow request (mlflow/utils/validation.py).
 PARAMS_AT_ONCE = TAGS_AT_ONCE = 100
 RUNS_AT_ONCE = 1000
-
-# Error codes by which MLflow says that the request itself is wrong.
-AT_FAULT = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"}
-
-# The courier repeats by itself, so one request neither repeats nor waits for long.
-SETTINGS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
 
 
 class MlflowSink:
@@ -85,7 +69,7 @@ class MlflowSink:
             known = ", ".join((*JOINED, *self._handlers))
             raise Rejected(f"an event must be one of {known}, but got {op!r}")
         client, _ = self._connection()
-        with _verdicts():
+        with verdicts():
             if op in JOINED:
                 self._batch(client, events)
             else:
@@ -101,8 +85,8 @@ class MlflowSink:
 
     def _connection(self) -> tuple[MlflowClient, str]:
         if self._connected is None:
-            with _connecting():
-                client = _client(self._uri)
+            with connecting():
+                client = client_at(self._uri)
                 self._connected = client, self._open_experiment(client)
         return self._connected
 
@@ -247,12 +231,12 @@ class MlflowRuns:
 
     def __init__(self, uri: str, experiment: str, study_id: str) -> None:
         self._experiment, self._study_id = experiment, study_id
-        with _connecting():
-            self._client = _client(uri)
+        with connecting():
+            self._client = client_at(uri)
 
     def is_binned(self) -> bool:
         """Whether the experiment is in MLflow's bin."""
-        with _verdicts():
+        with verdicts():
             experiment = self._client.get_experiment_by_name(self._experiment)
             return experiment is not None and experiment.lifecycle_stage == "deleted"
 
@@ -261,7 +245,7 @@ class MlflowRuns:
         from mlflow.entities import ViewType
 
         found: list[Run] = []
-        with _verdicts():
+        with verdicts():
             experiment = self._client.get_experiment_by_name(self._experiment)
             if experiment is None:
                 return []
@@ -281,32 +265,32 @@ class MlflowRuns:
 
     def files(self, run_id: str) -> dict[str, int]:
         """Size in bytes of each artifact at the top of a run's folder."""
-        with _verdicts():
+        with verdicts():
             return {item.path: item.file_size or 0 for item in self._client.list_artifacts(run_id)}
 
     def steps(self, run_id: str, metric: str) -> set[int]:
         """The steps at which a run has a value of a metric."""
-        with _verdicts():
+        with verdicts():
             return {point.step for point in self._client.get_metric_history(run_id, metric)}
 
     def fetch(self, run_id: str, name: str, folder: Path) -> Path:
         """Copy an artifact into a folder."""
-        with _verdicts():
+        with verdicts():
             return Path(self._client.download_artifacts(run_id, name, str(folder)))
 
     def delete(self, run_id: str) -> None:
         """Put a run into MLflow's bin."""
-        with _verdicts():
+        with verdicts():
             self._client.delete_run(run_id)
 
     def restore(self, run_id: str) -> None:
         """Take a run out of MLflow's bin."""
-        with _verdicts():
+        with verdicts():
             self._client.restore_run(run_id)
 
     def nest(self, run_id: str, parent: str) -> None:
         """Put a run below another."""
-        with _verdicts():
+        with verdicts():
             self._client.set_tag(run_id, PARENT_TAG, parent)
 
 
@@ -323,75 +307,6 @@ def _found(run: Run) -> FoundRun:
         params=run.data.params,
         metrics=run.data.metrics,
     )
-
-
-def _client(uri: str) -> MlflowClient:
-    _prepare()
-    from mlflow import MlflowClient
-
-    with one_at_a_time(uri):
-        _provide_database(uri)
-        return MlflowClient(uri, registry_uri=uri)
-
-
-def _provide_database(uri: str) -> None:
-    """Make a database file whole: killed amid its migrations, MLflow could never open it again."""
-    url = sqlalchemy.make_url(uri) if uri.startswith("sqlite") else None
-    if url is None or not url.database or Path(url.database).exists():
-        return
-    from mlflow.store.db.utils import _initialize_tables
-
-    with file_made_once(Path(url.database)) as draft:
-        engine = sqlalchemy.create_engine(f"sqlite:///{draft}")
-        _initialize_tables(engine)  # type: ignore[no-untyped-call]
-        engine.dispose()
-
-
-def _prepare() -> None:
-    """Settings that MLflow reads from the environment, and silence: the courier reports what matters."""
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
-    import mlflow  # noqa: F401 - it sets the levels of its loggers when it is imported
-
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-@contextmanager
-def _connecting() -> Iterator[None]:
-    """What keeps a store from being opened is an `Outage`: no event is at fault, whatever is raised."""
-    try:
-        with _verdicts():
-            yield
-    except Outage:
-        raise
-    except Exception as error:
-        raise Outage(_line(error)) from error
-
-
-@contextmanager
-def _verdicts() -> Iterator[None]:
-    """Translate errors into `Rejected` (the event is at fault) and `Outage` (anything else)."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
-
-    try:
-        yield
-    except MlflowException as error:
-        cause = error.__cause__
-        broken = isinstance(cause, SQLAlchemyError) and not isinstance(cause, DataError | IntegrityError)
-        if error.error_code in AT_FAULT and not broken:
-            raise Rejected(_line(error)) from error
-        raise Outage(_line(error)) from error
-    except (SQLAlchemyError, OSError) as error:
-        raise Outage(_line(error)) from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise Rejected(f"{type(error).__name__}: {_line(error)}") from error
-
-
-def _line(error: Exception) -> str:
-    text = without_password(" ".join(str(error).split()))
-    return text if len(text) <= 200 else f"{text[:199]}…"
 
 
 def _chunks(items: list[Item], size: int) -> Iterator[list[Item]]:

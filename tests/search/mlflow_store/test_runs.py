@@ -12,10 +12,11 @@ from mlflow import MlflowClient
 from mlflow.store.db import utils as mlflow_utils
 
 from mlflow_server.launch import free_port
-from search import mlflow_store
 from search.delivery import Outage, Rejected
 from search.doctor.leftovers import DRAFT
-from search.mlflow_store import MlflowRuns, MlflowSink
+from search.ledger import FoundRun
+from search.mlflow_store import runs as mlflow_runs
+from search.mlflow_store.runs import MlflowRuns, MlflowSink
 from search.opening import study_id
 from search.run_ids import RunIds
 
@@ -32,7 +33,7 @@ def shelf(uri: str, finished: Any) -> MlflowRuns:
     return MlflowRuns(uri, "toy", study_id(finished.outcome.study))
 
 
-def run_of(shelf: MlflowRuns, key: str) -> mlflow_store.FoundRun:
+def run_of(shelf: MlflowRuns, key: str) -> FoundRun:
     return next(run for run in shelf.all() if run.key == key)
 
 
@@ -71,7 +72,7 @@ def test_an_experiment_is_there_before_the_first_event(uri: str, tmp_path: Path)
 def test_every_run_of_the_study_is_read_with_what_it_holds(
     at_once: int, shelf: MlflowRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mlflow_store, "RUNS_AT_ONCE", at_once)
+    monkeypatch.setattr(mlflow_runs, "RUNS_AT_ONCE", at_once)
     runs = {run.key: run for run in shelf.all()}
     folds = {f"trial/{trial}/fold/{split}" for trial in range(2) for split in range(3)}
     assert runs.keys() == {"study", "trial/0", "trial/1"} | folds

@@ -1,0 +1,1 @@
+"""The one door to MLflow: runs, and models; nothing else of ours imports it."""

@@ -56,9 +56,11 @@ bench: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/search_time.py
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/map.py
 	$(BIN)/python -m benchmarks.honesty
 	$(BIN)/python -m benchmarks.honesty_compare
 	$(BIN)/python -m benchmarks.null_cohorts
+	$(BIN)/python -m benchmarks.maps_truth
 
 # What the benchmarks compare with, our own pins untouched.
 $(BENCH_STAMP): $(STAMP)

@@ -11,7 +11,7 @@ def test_who_was_asked_and_how_finely() -> None:
     assert "12 biopsies of 6 participants" in text
     assert "the models that learned from all biopsies were not" in text
     assert text.endswith("99 exchanges of each sequence.")
-    assert "would take longer than 120 s" in who_was_asked(make_explanations(each=False))
+    assert "would take longer than 300 s" in who_was_asked(make_explanations(each=False))
 
 
 def test_the_least_p_value_is_that_of_the_exchanges() -> None:

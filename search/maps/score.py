@@ -7,7 +7,7 @@ The correlation of the probability itself stands beside it in the record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol
 
@@ -184,13 +184,6 @@ def score_labels(truth: Truth, participant: str, drawn: Mapped, request: PatchRe
         for number, label in enumerate(drawn.labels)
         if truth.is_followed_by(label)
     ]
-
-
-def score_maps(
-    truth: Truth, drawn: Mapping[str, Mapped], label: int = 0, request: PatchRequest | None = None
-) -> MapsScore:
-    """`score_map` of several participants by their ids, and `summarise` of these."""
-    return summarise([score_map(truth, name, one, label, request) for name, one in drawn.items()])
 
 
 def summarise(scores: Sequence[MapScore]) -> MapsScore:

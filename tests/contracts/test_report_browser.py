@@ -17,20 +17,9 @@ from search.placement import Placement
 from search.progress import Listener
 from search.study_file import read_study
 from search.supervisor import RunOptions, run_study
+from tests.chromium import ARGUMENTS, CHROMIUM, NEEDS_CHROMIUM
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on PATH"),
-]
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-sync",
-    "--disable-component-update",
-]
+pytestmark = NEEDS_CHROMIUM
 PLOTS = ("history", "parallel", "slices")
 STUDY = """
 name = "shown"

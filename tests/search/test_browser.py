@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import threading
 import time
 from pathlib import Path
@@ -23,20 +22,9 @@ from search.dashboard import artifact_store, attach_pictures, save_trial_note, t
 from search.figures import confusion_figure, roc_figure, save_figure
 from search.links import run_path, run_url, runs_url, trial_runs_url
 from search.ui import serve
+from tests.chromium import ARGUMENTS, CHROMIUM, NEEDS_CHROMIUM
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on PATH"),
-]
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-sync",
-    "--disable-component-update",
-]
+pytestmark = NEEDS_CHROMIUM
 PATIENCE = 60_000
 
 

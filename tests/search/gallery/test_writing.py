@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,10 +11,10 @@ from data_prep.check.findings import Finding
 from data_prep.check.subject import Subject
 from search.gallery import write_gallery, writing
 from search.gallery.writing import divided
+from tests.chromium import ARGUMENTS, CHROMIUM
 
 Look = Callable[[], Subject]
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TOLD = (Finding("warning", "clipped", "sub-001/T1.nii.gz", "a law, but a value.", "Mend it.", "sub-001"),)
 
 
@@ -81,9 +80,8 @@ def test_a_refused_write_leaves_the_earlier_page(
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no chromium, chromium-browser or google-chrome on PATH")
-    arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield chromium
         chromium.close()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,20 +13,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from search.maps.page import render
 from search.maps.scene import Marks, Scene
+from tests.chromium import ARGUMENTS, CHROMIUM, NEEDS_CHROMIUM
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on PATH"),
-]
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-sync",
-    "--disable-component-update",
-]
+pytestmark = NEEDS_CHROMIUM
 PATIENCE = 60_000
 
 

@@ -10,8 +10,12 @@ BUILD  := $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo gpu || echo cp
 STAMP  := $(VENV)/.installed-$(BUILD)
 BENCH_STAMP := $(VENV)/.installed-bench-$(BUILD)
 
+# `make wheelhouse` on a machine with a network, then `make install WHEELHOUSE=...` on one without.
+WHEELHOUSE ?=
+INDEX  := $(if $(WHEELHOUSE),--no-index --find-links $(WHEELHOUSE))
+
 # `make demo` continues what an earlier one began; `make clean` removes it.
-.PHONY: help install demo test test-all check bench lock clean
+.PHONY: help install demo test test-all check bench lock wheelhouse clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +23,7 @@ help:
 	@echo "make test      the tests;  make test-all  the slow ones too"
 	@echo "make check     lint, format, types, import contracts"
 	@echo "make bench     the benchmarks;  make lock  pin the dependencies anew"
+	@echo "make wheelhouse   what make install needs, for a machine without a network"
 
 install: $(STAMP)
 
@@ -27,7 +32,7 @@ $(STAMP): requirements/$(BUILD).txt setup.cfg pyproject.toml
 	    { echo "radsearch needs Python 3.11 or later, but $(PYTHON) is older; name another with PYTHON=..." >&2; exit 1; }
 	@echo "Setting up $(VENV) with the $(BUILD) build of TensorFlow (a few minutes the first time)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements/$(BUILD).txt
+	$(BIN)/python -m pip install -qq --disable-pip-version-check $(INDEX) -r requirements/$(BUILD).txt
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -68,7 +73,11 @@ $(BENCH_STAMP): $(STAMP)
 	    -c requirements/$(BUILD).txt -e .[bench]
 	@touch $@
 
-# Pins for both builds, from the bounds of setup.cfg.
+# For another machine: BUILD=gpu where that one has a GPU and this one has none.
+wheelhouse:
+	$(PYTHON) -m pip wheel -q --disable-pip-version-check --no-deps -r requirements/$(BUILD).txt -w wheelhouse
+
+# Pins for both builds, from the bounds of setup.cfg, and for the server's image.
 lock:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
@@ -77,6 +86,9 @@ lock:
 	$(BIN)/uv pip compile --quiet --upgrade setup.cfg --extra gpu --extra dev --python-version 3.11 \
 	    --no-emit-index-url --no-header --no-annotate --python-platform x86_64-manylinux_2_28 \
 	    --constraint requirements/cpu.txt -o requirements/gpu.txt
+	$(BIN)/uv pip compile --quiet --upgrade requirements/server.in --python-version 3.11 \
+	    --no-emit-index-url --no-header --no-annotate --python-platform x86_64-manylinux_2_28 \
+	    --constraint requirements/cpu.txt -o requirements/server.txt
 
 clean:
-	rm -rf $(VENV) $(DEMO_HOME) $(DEMO_REPORT) cohorts/phantom build dist *.egg-info
+	rm -rf $(VENV) $(DEMO_HOME) $(DEMO_REPORT) cohorts/phantom wheelhouse build dist *.egg-info

@@ -14,6 +14,12 @@ SHORTEST_PASSWORD, SHORTEST_SECRET_KEY = 12, 16
 PUBLISHED_PASSWORD = "password1234"  # noqa: S105 - MLflow came with it for years; refused
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+# What a browser shows beside the address says the same; whoever gives an address should hear it from us.
+UNENCRYPTED = (
+    "There is no encryption: across a network you don't trust, go through an SSH tunnel or a reverse proxy"
+    " with TLS."
+)
+
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 
 
@@ -52,7 +58,7 @@ class Access:
         credentials: The account that is asked for; None asks for none.
 
     Raises:
-        AccessError: The address is not one of this machine's loopback, and there are no credentials.
+        AccessError: Others may reach it, at its address or under a name, and there are no credentials.
     """
 
     host: str = "127.0.0.1"
@@ -62,6 +68,8 @@ class Access:
     def __post_init__(self) -> None:
         if not is_loopback(self.host) and self.credentials is None:
             raise AccessError([f"host: beyond loopback a password is needed, but got {self.host!r} and none"])
+        if self.names and self.credentials is None:
+            raise AccessError([f"names: with {', '.join(self.names)} a password is needed, but got none"])
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -103,7 +111,9 @@ def in_url(address: str) -> str:
 LOOPBACK_ONLY = Access()
 
 
-def read_access(host: str, allowed_hosts: str, environment: Mapping[str, str]) -> Access:
+def read_access(
+    host: str, allowed_hosts: str, environment: Mapping[str, str], *, proxied: bool = False
+) -> Access:
     """What the command line and the environment say, checked.
 
     On loopback no password is needed, but one that is set is asked for there too: other users of the same
@@ -113,28 +123,55 @@ def read_access(host: str, allowed_hosts: str, environment: Mapping[str, str]) -
         host: An IP address, or `localhost`.
         allowed_hosts: Names separated by commas.
         environment: May hold the variables `PASSWORD` and `SECRET_KEY`.
+        proxied: As in `read_place`.
 
     Raises:
         AccessError: All problems at once; none quotes a password.
     """
     problems: list[str] = []
-    names = _read_names(allowed_hosts, problems)
-    address = _read_address(host, problems)
-    beyond = address is not None and not is_loopback(address)
-    if address is not None and not beyond and allowed_hosts:
-        problems.append(
-            "--allowed-hosts: names matter only beyond this machine, but --host is"
-            f" {host}; give --host ADDRESS too"
-        )
-    if beyond and ipaddress.ip_address(address or "").is_unspecified and not allowed_hosts:
-        problems.append(
-            f"--allowed-hosts: --host {host} listens on every address, so the names that browsers use for"
-            " this machine are needed, but got none: --allowed-hosts NAME,..."
-        )
+    address, names = _read_place(host, allowed_hosts, proxied, problems)
+    beyond = address is not None and (not is_loopback(address) or (proxied and bool(allowed_hosts)))
     credentials = _read_credentials(beyond, environment, problems)
     if problems or address is None:
         raise AccessError(problems)
     return Access(address, names, credentials)
+
+
+def read_place(host: str, allowed_hosts: str, *, proxied: bool = False) -> tuple[str, tuple[str, ...]]:
+    """The address and the names of `read_access`, without a look at passwords.
+
+    Args:
+        host: An IP address, or `localhost`.
+        allowed_hosts: Names separated by commas.
+        proxied: Names on loopback make sense, as a reverse proxy of this machine passes on what comes under
+            them; else they are refused.
+
+    Raises:
+        AccessError: All problems at once.
+    """
+    problems: list[str] = []
+    address, names = _read_place(host, allowed_hosts, proxied, problems)
+    if problems or address is None:
+        raise AccessError(problems)
+    return address, names
+
+
+def _read_place(
+    host: str, allowed_hosts: str, proxied: bool, problems: list[str]
+) -> tuple[str | None, tuple[str, ...]]:
+    names = _read_names(allowed_hosts, problems)
+    address = _read_address(host, problems)
+    if address is not None and is_loopback(address) and allowed_hosts and not proxied:
+        problems.append(
+            "--allowed-hosts: names matter only beyond this machine, but --host is"
+            f" {host}; give --host ADDRESS too"
+        )
+    if address is not None and ipaddress.ip_address(address).is_unspecified and not allowed_hosts:
+        problems.append(
+            f"--allowed-hosts: --host {host} listens on every address, so the names that browsers use for"
+            " this machine are needed, but got none: --allowed-hosts NAME,..."
+        )
+    return address, names
 
 
 def _read_address(host: str, problems: list[str]) -> str | None:

@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import sqlalchemy
+from sqlalchemy.exc import ArgumentError
+
 from mlflow_server.access import LOOPBACK_ONLY, PASSWORD, SECRET_KEY, Access
 from mlflow_server.app import HOSTS
 from mlflow_server.auth_file import AUTH_FILE
+from mlflow_server.backend import POSTGRESQL, split_password, with_patience
 
 # No telemetry, no helper processes for features of language models, and no module of ours or of the
 # standard library shadowed by a file in the working folder.
@@ -20,9 +24,13 @@ SETTINGS = {
     "PYTHONSAFEPATH": "1",
 }
 
+# MLflow serves 40 requests at a time, each with a connection or two. Of SQLAlchemy's pool of 15 some wait in
+# vain, and after 30 s their senders are told that the request is wrong (400), so that none sends it again.
+POOL = {"MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "40", "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "80"}
+
 # What a user has set for MLflow could open the server wider than this record says, or move it elsewhere. Only
 # how its stores are reached is theirs.
-_DROPPED = ("MLFLOW_", "_MLFLOW_", "UVICORN_", "FORWARDED_ALLOW_IPS", "PYTHONPATH")
+_DROPPED = ("MLFLOW_", "_MLFLOW_", "UVICORN_", "FORWARDED_ALLOW_IPS", "PYTHONPATH", "NOTIFY_SOCKET")
 _SCHEMES, _PORTS = ("http", "https"), ("", ":*")
 _KEPT = ("MLFLOW_S3_", "MLFLOW_HTTP_REQUEST_", "MLFLOW_SQLALCHEMYSTORE_")
 
@@ -38,6 +46,7 @@ class ServerConfig:
         access: Where it listens and for whom; by default on loopback, without password.
         port: TCP port; 0 leaves the choice to `mlflow_server.launch.start`.
         accounts: Folder of MLflow's accounts; needed where the access has credentials.
+        shared: The accounts lie in the backend, and the folder holds no more than where that is.
 
     Raises:
         ValueError: The port is none, or credentials come without a folder for the accounts.
@@ -48,6 +57,7 @@ class ServerConfig:
     access: Access = LOOPBACK_ONLY
     port: int = 0
     accounts: Path | None = None
+    shared: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -64,6 +74,23 @@ class ServerConfig:
     def app_name(self) -> str:
         """The application that MLflow is to serve, an entry point of ours."""
         return "radsearch" if self.access.credentials is None else "radsearch-auth"
+
+    @property
+    def accounts_uri(self) -> str | None:
+        """Where MLflow keeps the accounts, without a password; None for a file in their folder."""
+        return self._database[0] if self.shared else None
+
+    @property
+    def _database(self) -> tuple[str, str]:
+        """The backend without its password, and the password; apart for PostgreSQL only."""
+        try:
+            url = sqlalchemy.make_url(self.backend_uri)
+        except (ArgumentError, ValueError):  # MLflow will say so
+            return self.backend_uri, ""
+        if url.drivername not in POSTGRESQL:
+            return self.backend_uri, ""
+        uri, password = split_password(url)
+        return with_patience(uri), password
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -96,9 +123,12 @@ class ServerConfig:
             for name, value in inherited.items()
             if name.startswith(_KEPT) or not name.startswith(_DROPPED)
         }
-        own = {"MLFLOW_BACKEND_STORE_URI": self.backend_uri, HOSTS: ",".join(self.access.hosts)}
+        uri, password = self._database
+        own = {"MLFLOW_BACKEND_STORE_URI": uri, HOSTS: ",".join(self.access.hosts)}
+        if password:
+            own |= {"PGPASSWORD": password}  # libpq's own variable; the address stands in messages of MLflow
         given = self.access.credentials
         if given is not None:
             own |= {PASSWORD: given.password, SECRET_KEY: given.secret_key}
             own |= {"MLFLOW_AUTH_CONFIG_PATH": str((self.accounts or Path()).absolute() / AUTH_FILE)}
-        return kept | SETTINGS | own
+        return POOL | kept | SETTINGS | own

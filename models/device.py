@@ -1,35 +1,64 @@
-"""Which GPUs there are, and the environment of a process that is to train on one; no TensorFlow here."""
+"""Which GPUs this process may use, and the environment of one that is to train; no TensorFlow here."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 
-QUERY = ("nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader")
-QUERY_SECONDS = 30
+from models.nvidia_smi import Gpu, listed_gpus
+
+# What SLURM grants a step or a job, as numbers of the node.
+SLURM_GRANTS = ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS")
+ASK_DEVICE = "import sys; from models.runtime import device_name; sys.stdout.write(device_name())"
+ASK_SECONDS = 300  # TensorFlow loads from a network disk, and CUDA compiles kernels for a new GPU
 
 
 def visible_gpus() -> list[str]:
-    """UUIDs of the NVIDIA GPUs this process may use, in PCI bus order.
+    """UUIDs of the NVIDIA GPUs this process may use, in PCI bus order; of a GPU in MIG mode, of its slices.
 
     An inherited `CUDA_VISIBLE_DEVICES` (SLURM, Ray, the user) narrows and orders them as CUDA does: by index,
-    UUID or the beginning of a UUID, ending at the first entry that names none. MIG slices are taken as named.
+    UUID or the beginning of a UUID, ending at the first entry that names none. A GPU in MIG mode stands for
+    its first slice then. Without it, what SLURM granted counts.
 
     Returns:
         An empty list where `nvidia-smi` is absent, fails or hangs.
     """
-    present = _present_gpus()
+    present = listed_gpus()
     inherited = os.environ.get("CUDA_VISIBLE_DEVICES")
     if inherited is None:
-        return present
+        return [device for gpu in _granted(present) for device in gpu.devices]
     chosen: list[str] = []
     for entry in inherited.split(","):
-        gpu = _named(entry.strip(), present)
-        if gpu is None or gpu in chosen:
+        device = _named(entry.strip(), present)
+        if device is None or device in chosen:
             break
-        chosen.append(gpu)
+        chosen.append(device)
     return chosen
+
+
+def why_no_gpu() -> str:
+    """Why `visible_gpus` is empty."""
+    inherited = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if inherited is None:
+        return "nvidia-smi lists no GPU"
+    return f"CUDA_VISIBLE_DEVICES={inherited!r} names no GPU of this machine"
+
+
+def tensorflow_device(gpu: str) -> str:
+    """What TensorFlow computes on when it is given a GPU, asked in a process of its own.
+
+    Returns:
+        The GPU's name; "CPU x2" or the like where TensorFlow sees no GPU, "nothing" where it does not load.
+    """
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | child_environment(1, gpu)
+    command = [sys.executable, "-P", "-c", ASK_DEVICE]
+    try:
+        asked = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=ASK_SECONDS)
+    except subprocess.TimeoutExpired:
+        return "nothing"
+    return asked.stdout.strip() or "nothing"
 
 
 def thread_counts(cores: int, slots: int) -> tuple[int, int]:
@@ -70,18 +99,33 @@ def child_environment(threads: int, gpu: str | None, inter: int | None = None) -
     }
 
 
-def _present_gpus() -> list[str]:
-    try:
-        answer = subprocess.run(QUERY, capture_output=True, text=True, timeout=QUERY_SECONDS, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [line.strip() for line in answer.stdout.splitlines() if line.strip()]
+def _granted(present: Sequence[Gpu]) -> Sequence[Gpu]:
+    """The GPUs of this SLURM job, where it is one and its plugin has not set `CUDA_VISIBLE_DEVICES`.
+
+    SLURM counts all GPUs of the node. A process that sees no more of them than were granted has been confined
+    to them already, by a control group or a container, and counts them anew.
+    """
+    granted = next(filter(None, map(os.environ.get, SLURM_GRANTS)), None)
+    numbers = [] if granted is None else list(_numbers(granted))
+    if not numbers or len(present) <= len(numbers):
+        return present
+    return [present[number] for number in numbers if number < len(present)]
 
 
-def _named(entry: str, present: Sequence[str]) -> str | None:
+def _numbers(text: str) -> Iterator[int]:
+    """The numbers of a list such as "0,2-3"."""
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if first.isdigit() and (not last or last.isdigit()):
+            yield from range(int(first), int(last or first) + 1)
+
+
+def _named(entry: str, present: Sequence[Gpu]) -> str | None:
+    """The device that an entry of `CUDA_VISIBLE_DEVICES` names."""
     if entry.isdigit():
-        return present[int(entry)] if int(entry) < len(present) else None
+        return present[int(entry)].devices[0] if int(entry) < len(present) else None
     if entry.startswith("MIG-") and present:
-        return entry
-    matches = [uuid for uuid in present if entry and uuid.startswith(entry)]
-    return matches[0] if len(matches) == 1 else None
+        slices = [uuid for gpu in present for uuid in gpu.slices if uuid.startswith(entry)]
+        return slices[0] if len(slices) == 1 else entry
+    matches = [gpu for gpu in present if entry and gpu.uuid.startswith(entry)]
+    return matches[0].devices[0] if len(matches) == 1 else None

@@ -8,12 +8,9 @@ continues them.
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -23,14 +20,18 @@ from optuna.trial import FrozenTrial, TrialState
 from search.domains import Value
 from search.endings import ENDINGS, UNBOUNDED, decide
 from search.feasible import logical_name
+from search.heartbeat import silent_trials, stale_trials
 from search.metrics import DIRECTIONS
 from search.owner import Owner
+from search.patient import PatientStorage, glance
 from search.records import FoldResult
+from search.study_lock import Lock, locked
 from search.versions import software_versions
 
 # System attributes, as optuna-dashboard prints user attributes whole, on one line each.
 FOLD, SETTINGS, VERSIONS = "radsearch:fold:", "radsearch:settings", "radsearch:versions"
-UNBOOKED_SECONDS = 60  # a trial without an owner for so long lost its process before it was booked
+LEFT = "radsearch:left"  # of a running trial whose process went while the database was away
+UNOWNED_SECONDS = 60  # a trial without an owner for so long lost its process before it was booked
 KEPT = (FOLD, SETTINGS, "fixed_params")
 # Of one process' attempt; a copy starts without them.
 OWN_ATTRIBUTES = {"owner", "fate", "error", "ending", *DIRECTIONS, *(e.constraint for e in ENDINGS.values())}
@@ -109,24 +110,28 @@ def place_in_line(trials: Sequence[FrozenTrial], number: int | None = None) -> i
     return sum("retry_of" not in trial.user_attrs for trial in trials if trial.number < number)
 
 
-def requeue(study: optuna.Study, trial: FrozenTrial, cause: str, lock: Path) -> None:
+def requeue(study: optuna.Study, trial: FrozenTrial, cause: str, lock: Lock) -> None:
     """Fail a trial and put a copy in its place, unless it was retried too often.
 
     Args:
         study: The study.
         trial: The trial, running.
         cause: How it ended, a key of `search.endings.ENDINGS`.
-        lock: The home's lock of whoever makes copies, so that two never make one each.
+        lock: The study's lock of whoever makes copies, so that two never make one each.
     """
-    with exclusive(lock):
-        if _fail(study, trial, cause):
-            _mend(study, trial.number)
+
+    def take_back() -> None:
+        _fail(study, trial, cause)
+        make_copies(study, trial.number)
+
+    locked(lock, take_back)
 
 
 def _fail(study: optuna.Study, trial: FrozenTrial, cause: str) -> bool:
     """Fail a trial, unless somebody else ended it first; returns whether it was done.
 
-    What is to become of it is written before: who dies then, or before the copy, leaves a trial for `_mend`.
+    What is to become of it is written before: who dies then, or before the copy, leaves a trial for
+    `make_copies`.
     """
     ending = decide(cause, int(trial.user_attrs.get("retries", 0)))
     storage = study._storage
@@ -140,19 +145,22 @@ def _fail(study: optuna.Study, trial: FrozenTrial, cause: str) -> bool:
     return True
 
 
-def _mend(study: optuna.Study, number: int | None = None) -> None:
+def make_copies(study: optuna.Study, number: int | None = None) -> None:
     """Make the copies that are missing: of trials to be requeued which no trial names as its origin.
 
     Args:
         study: The study.
         number: Look at this trial alone; None for all.
     """
-    trials = study.get_trials(deepcopy=False)
-    origins = {trial.user_attrs.get("retry_of") for trial in trials}
-    for trial in trials:
-        looked_at = number is None or trial.number == number
-        if looked_at and is_superseded(trial) and trial.number not in origins:
+    for trial in uncopied(glance(study)):
+        if number is None or trial.number == number:
             study.add_trial(_copy(trial))
+
+
+def uncopied(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Trials to be requeued that have no copy yet."""
+    origins = {trial.user_attrs.get("retry_of") for trial in trials}
+    return [trial for trial in trials if is_superseded(trial) and trial.number not in origins]
 
 
 def _copy(trial: FrozenTrial) -> FrozenTrial:
@@ -171,26 +179,67 @@ def _copy(trial: FrozenTrial) -> FrozenTrial:
 
 
 def reap(
-    study: optuna.Study, lock: Path, lost: Callable[[FrozenTrial], None] = lambda trial: None
+    study: optuna.Study, lock: Lock, lost: Callable[[FrozenTrial], None] = lambda trial: None
 ) -> list[int]:
     """Requeue the running trials whose owner is dead; returns their numbers.
 
     Args:
         study: The study.
-        lock: A file that keeps two reapers of one home apart.
+        lock: The study's lock, which keeps two reapers apart.
         lost: Called with each such trial when it has failed, before anybody can take its copy up.
     """
-    with exclusive(lock):
-        _mend(study)
-        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        # Whoever asks a journal for a trial holds this lock until the trial has its owner.
-        known = isinstance(study._storage, JournalStorage)
-        dead = [t for t in running if is_orphan(t) or (known and "owner" not in t.user_attrs)]
-        for trial in dead:
-            if _fail(study, trial, "owner lost"):
+    begun: list[int] = []
+
+    def take_up() -> None:
+        make_copies(study)
+        for trial in glance(study):
+            if trial.number in begun and is_superseded(trial):
+                lost(trial)  # the database went away before it was told
+        for trial in _dead(study, _running(study)):
+            begun.append(trial.number)  # before: what is carried out and not answered is told all the same
+            # Whoever died between asking and signing has run nothing of it.
+            if _fail(study, trial, _cause(trial)):
                 lost(study._storage.get_trial(trial._trial_id))
-                _mend(study, trial.number)
-    return [trial.number for trial in dead]
+                make_copies(study, trial.number)
+
+    trials = glance(study)  # may lack an owner, which is found under the lock
+    if _dead(study, trials) or uncopied(trials):
+        locked(lock, take_up)
+    return begun
+
+
+def _running(study: optuna.Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+
+
+def _dead(study: optuna.Study, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Those of some trials that run and whose process is gone.
+
+    Under the study's lock that is also a trial without an owner: whoever asks for a trial holds the lock
+    until it has one. (Two processes on an SQLite database, which has no such lock, are refused.)
+    """
+    running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+    if not running:
+        return []
+    has_lock, stale = isinstance(study._storage, JournalStorage | PatientStorage), stale_trials(study)
+    return [
+        trial
+        for trial in running
+        if is_orphan(trial) or trial._trial_id in stale or (has_lock and "owner" not in trial.user_attrs)
+    ]
+
+
+def _cause(trial: FrozenTrial) -> str:
+    """How a trial ends whose process is gone, if it had one already, or left of its own will."""
+    return "interrupted" if "owner" not in trial.user_attrs or LEFT in trial.system_attrs else "owner lost"
+
+
+def at_work(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that other processes run, as far as is known."""
+    running = _running(study)
+    me, silent = str(Owner.of()), silent_trials(study)
+    others = [trial for trial in running if trial.user_attrs.get("owner", me) != me]
+    return [trial for trial in others if not is_orphan(trial) and trial._trial_id not in silent]
 
 
 def is_orphan(trial: FrozenTrial) -> bool:
@@ -201,13 +250,4 @@ def is_orphan(trial: FrozenTrial) -> bool:
     started = trial.datetime_start
     if started is None:
         return False
-    return (datetime.now(UTC) - started.astimezone(UTC)).total_seconds() > UNBOOKED_SECONDS
-
-
-@contextmanager
-def exclusive(lock: Path) -> Iterator[None]:
-    """Hold a lock that the kernel frees when its holder dies."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    return (datetime.now(UTC) - started.astimezone(UTC)).total_seconds() > UNOWNED_SECONDS

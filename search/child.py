@@ -26,6 +26,7 @@ from search.home import Home
 from search.material import prepare
 from search.records import TrialConfig
 from search.refits.fit import Fit
+from search.source_files import source_files, source_hash
 from search.study_file import Study
 from search.workshop import Workshop
 
@@ -50,8 +51,9 @@ def _serve(channel: Channel) -> None:
     setup = channel.receive()
     if setup is None:
         return
-    study, home = Study.from_json(setup["study"]), Home(Path(setup["home"]))
     try:
+        _check_source(setup)
+        study, home = Study.from_json(setup["study"]), Home(Path(setup["home"]), Path(setup["cache"]))
         material = prepare(study, home, frozen=True)
         if material.hash != setup["material"]:
             raise InputError("cohort: the cohort changed while the study was running")
@@ -65,6 +67,17 @@ def _serve(channel: Channel) -> None:
     while (request := channel.receive()) is not None:
         channel.send({"kind": "started"})
         channel.send(_answer(request, workshop, study, channel))
+
+
+def _check_source(setup: Message) -> None:
+    """Refuse to train by other code than the owner has, which is what was compared with the study's."""
+    wanted, found = setup.get("source"), source_hash(source_files())
+    if wanted not in (None, found):
+        raise InputError(
+            f"code: the code changed while the study was running (sha256 {wanted[:12]}, now {found[:12]}), "
+            "or PYTHONPATH leads the command to another radsearch than the one that is installed. Start the "
+            "same command again, without PYTHONPATH"
+        )
 
 
 def _answer(request: Message, workshop: Workshop, study: Study, channel: Channel) -> Message:

@@ -31,6 +31,7 @@ POLL_SECONDS = 0.2
 GRACE_SECONDS = 3.0  # for an epoch to end by itself: a new child costs about 10 s and traces anew
 NO_LIMIT = TrialLimit(math.inf, 0.0)
 WARM_SHARE = 0.5  # of the memory at which a child is worn out, for networks that it keeps compiled
+OWNER_SECONDS = 5.0  # in which an owner hears of the signal that its child died of, if both were sent it
 FOLDS_PER_CHILD = 200  # each fit of a network leaves some memory behind in TensorFlow (keras#17458)
 
 
@@ -47,10 +48,19 @@ class Child:
         place: Its threads, its GPU, and the memory past which it is worn out.
         log: A file for what it and TensorFlow print.
         stop: When set, a running fold is abandoned.
+        leaving: Set when no further fold shall begin; None where only `stop` tells the end.
     """
 
-    def __init__(self, setup: Message, place: Placement, log: Path, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        setup: Message,
+        place: Placement,
+        log: Path,
+        stop: threading.Event,
+        leaving: threading.Event | None = None,
+    ) -> None:
         self._setup, self._place, self._log, self._stop = setup, place, log, stop
+        self._leaving = leaving or stop
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._folds = 0
@@ -235,6 +245,10 @@ class Child:
         if code == -signal.SIGKILL and oom_kills() > self._oom_kills:
             text = "the kernel killed the child process, as the machine ran out of memory"
             return TrialFailedError("out of memory", text)
+        # Never ours. A cluster that clears a node sends it to all that runs, us included. Who sends it to
+        # this process alone, as a guard of memory does, would do so again.
+        if code == -signal.SIGTERM and self._leaving.wait(OWNER_SECONDS):
+            return TrialFailedError("interrupted", "the child process was asked to end")
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         lines = self._log.read_text(errors="replace").strip().splitlines()
         return TrialFailedError("child lost", f"the child process died ({how})", lines[-1] if lines else "")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState
 
-from search.booking import counts, exclusive, place_in_line
+from search.code_identity import stop_if_outdated
+from search.heartbeat import Pulse
 from search.hindsight import SlotStudy
 from search.limits import StudyLimit
+from search.line import Line
 from search.owner import Owner
+from search.patient import StorageAwayError, glance
 from search.sections import SearchSection
 from search.storage import make_sampler
+from search.study_lock import Lock, locked
+
+ASKED = "asked"  # the user attribute of a study: how many trials its last start asked for
 
 
 class Claims:
@@ -28,52 +33,102 @@ class Claims:
     Args:
         search: How many trials, which sampler, which seed.
         slots: How many slots of this process ask.
-        reaper_lock: The home's lock of whoever hands trials out, fails or copies them: under it a trial that
-            runs has its owner, and no two processes of one home count before the other has asked.
+        study_lock: The study's lock of whoever hands trials out, fails or copies them: under it a trial that
+            runs has its owner, and no two processes count before the other has asked.
         limit: Refuses trials for which no time is left; None for no limit.
+        pulse: Gives signs of life for what is handed out; None for none.
 
     Attributes:
         lock: Held while trials are counted; hold it to keep them from being counted half-way.
+        all_handed_out: Whether the last call found no trial for that reason, and not for want of time.
     """
 
     def __init__(
-        self, search: SearchSection, slots: int, reaper_lock: Path, limit: StudyLimit | None = None
+        self,
+        search: SearchSection,
+        slots: int,
+        study_lock: Lock,
+        limit: StudyLimit | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
-        self._search, self._slots, self._limit, self._reaper_lock = search, slots, limit, reaper_lock
+        self._search, self._slots, self._limit, self._study_lock = search, slots, limit, study_lock
+        self._pulse, self._line = pulse, Line()
         self.lock = threading.Lock()
+        self.all_handed_out = False
 
-    def __call__(self, study: optuna.Study) -> optuna.Trial | None:
+    def __call__(self, study: SlotStudy) -> optuna.Trial | None:
         """The next trial: one that waits, else a new one; None when enough were handed out or time is short.
 
         A lost trial's copy is owed even then: it is one of those that were asked for. A trial that waits for
         an architecture which a later start added to the study is left to that one.
 
-        Processes of several homes on one study may together hand out a trial too many each, as they do not
-        wait for each other between counting and asking.
+        How many are asked for is looked up each time: a later start may ask for more, or for less.
+
+        Raises:
+            StudyStoppedError: The study goes on by other code.
         """
-        with self.lock, exclusive(self._reaper_lock):
-            trials = study.get_trials(deepcopy=False)
-            owed = any(
-                trial.state == TrialState.WAITING and "retry_of" in trial.user_attrs for trial in trials
-            )
-            if not owed and sum(map(counts, trials)) >= self._search.trials:
-                return None
-            if self._limit is not None and not self._limit.allows(trials):
-                return None
-            if _is_foreign(study, trials):
-                return None
-            seed = trial_seed(self._search.seed, place_in_line(trials))
-            study.sampler = make_sampler(self._search, self._slots, seed)
-            trial = study.ask()
-            trial.set_user_attr("owner", str(Owner.of()))
-            return trial
+        taken: list[tuple[optuna.Trial, int]] = []
+        with self.lock:
+            claimed = locked(self._study_lock, lambda: self._resumed(taken) or self._claim(study, taken))
+        if claimed is None:
+            return None
+        trial, place = claimed
+        try:
+            trial.set_user_attr("place", place)
+        except StorageAwayError:
+            self.release(trial)
+            raise
+        except UpdateFinishedTrialError:  # this process stood still for so long that it was taken for dead
+            self.release(trial)
+            return self(study)
+        return trial
 
+    def _resumed(self, taken: list[tuple[optuna.Trial, int]]) -> tuple[optuna.Trial, int] | None:
+        """What was taken before the database went away, unless somebody found it without an owner since."""
+        if not taken:
+            return None
+        trial, place = taken.pop()
+        try:
+            self._sign(trial)
+        except UpdateFinishedTrialError:
+            self.release(trial)
+            return None
+        return trial, place
 
-def _is_foreign(study: optuna.Study, trials: Sequence[FrozenTrial]) -> bool:
-    """Whether the trial that comes next needs what this process does not know."""
-    waiting = (trial for trial in trials if trial.state == TrialState.WAITING)
-    following = min(waiting, key=lambda trial: trial.number, default=None)
-    return following is not None and isinstance(study, SlotStudy) and study.is_foreign(following)
+    def _claim(
+        self, study: SlotStudy, taken: list[tuple[optuna.Trial, int]]
+    ) -> tuple[optuna.Trial, int] | None:
+        """A trial and its place in line; what is not needed to tell them apart is left for later."""
+        timed = self._limit is not None and self._limit.is_set  # then running trials' folds tell the pace
+        trials = study.get_trials(deepcopy=False) if timed else glance(study, TrialState.WAITING)
+        booked, line = study.user_attrs, self._line
+        stop_if_outdated(study.study_name, booked)
+        line.update(trials)
+        enough = booked.get(ASKED, self._search.trials)
+        self.all_handed_out = not line.is_owed and line.handed_out >= enough
+        if self.all_handed_out:
+            return None
+        if self._limit is not None and not self._limit.allows(trials):
+            return None
+        if line.following is not None and study.is_foreign(line.following):
+            return None
+        place = line.place
+        sampler = make_sampler(self._search, self._slots, trial_seed(self._search.seed, place))
+        trial = study.take(line.waiting, booked, sampler)
+        taken.append((trial, place))
+        self._sign(trial)
+        return trial, place
+
+    def _sign(self, trial: optuna.Trial) -> None:
+        """In this order: what has an owner has given a sign of life, also to other machines."""
+        if self._pulse is not None:
+            self._pulse.add(trial._trial_id)
+        trial.set_user_attr("owner", str(Owner.of()))
+
+    def release(self, trial: optuna.Trial) -> None:
+        """Give no more signs of life for a trial that was handed out."""
+        if self._pulse is not None:
+            self._pulse.remove(trial._trial_id)
 
 
 def trial_seed(study_seed: int, place: int) -> int:

@@ -24,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 done; 1 the input is wrong; 3 the study could not go on; 130 stopped by Ctrl-C, 143 by SIGTERM.
+        0 done; 1 the input is wrong; 3 the study could not go on; 130 stopped by Ctrl-C, 143 by SIGTERM (0
+        for a worker: it was asked to leave).
         Wrong usage exits with 2.
     """
     args = build_parser().parse_args(argv)
@@ -36,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Terminated:
-        return EXIT_TERMINATED
+        # A worker that has not begun has nothing to put back, and a cluster may ask it to leave at any time.
+        return 0 if args.command == "worker" else EXIT_TERMINATED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # a closed pager is not an error
         return 0

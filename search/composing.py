@@ -9,6 +9,7 @@ import optuna
 
 from data_prep.problems import InputError
 from search.child_process import Child
+from search.code_identity import SOURCE, code_identity
 from search.domains import Choice, Domain, Value
 from search.errors import StudyStoppedError, TrialFailedError
 from search.home import Home
@@ -26,8 +27,10 @@ def setup_of(study: Study, home: Home, material: Material) -> dict[str, str]:
     return {
         "study": study.to_json(),
         "home": str(home.root),
+        "cache": str(home.cache),
         "material": material.hash,
         "files": study.files_hash,
+        "source": code_identity()[SOURCE],
     }
 
 

@@ -25,18 +25,29 @@ class Stop:
 
     Attributes:
         event: Set when no further fold shall be finished.
+        leaving: Set when no further fold shall begin; trials are then put back.
         signalled: The signal that asked for it, if one did.
         short_of_time: Whether a trial was not started because the time left is too short for it.
     """
 
     event: threading.Event = field(default_factory=threading.Event)
+    leaving: threading.Event = field(default_factory=threading.Event)
     signalled: int | None = None
     short_of_time: bool = False
 
     def set(self, number: int | None = None) -> None:
         """Ask for the end."""
         self.signalled = self.signalled or number
+        self.leaving.set()
         self.event.set()
+
+    def leave(self, number: int, within: float) -> None:
+        """Ask for the end of all folds that run; those that take more seconds than that are abandoned."""
+        self.signalled = self.signalled or number
+        self.leaving.set()
+        last = threading.Timer(within, self.event.set)
+        last.daemon = True
+        last.start()
 
 
 class Crew:
@@ -53,12 +64,13 @@ class Crew:
         self._slots, self._stop, self._listener, self._log = slots, stop, listener, log
         self._errors: list[Exception] = []
 
-    def run(self, tidy: Callable[[], None], timeout: float | None) -> list[str]:
+    def run(self, tidy: Callable[[], None], timeout: float | None, every: float = TIDY_SECONDS) -> list[str]:
         """Run the slots to their end.
 
         Args:
             tidy: Called now and then meanwhile.
             timeout: Seconds after which to stop; None for no limit.
+            every: Seconds between two calls of `tidy`.
 
         Returns:
             Why those slots stopped that could not go on.
@@ -71,7 +83,7 @@ class Crew:
         for thread in threads:
             thread.start()
         try:
-            self._watch(threads, tidy, timeout)
+            self._watch(threads, tidy, timeout, every)
         finally:
             if any(thread.is_alive() for thread in threads):
                 self._stop.set()
@@ -91,7 +103,7 @@ class Crew:
             self._stop.set()
 
     def _watch(
-        self, threads: list[threading.Thread], tidy: Callable[[], None], timeout: float | None
+        self, threads: list[threading.Thread], tidy: Callable[[], None], timeout: float | None, every: float
     ) -> None:
         started = tidied = time.monotonic()
         while any(thread.is_alive() for thread in threads):
@@ -101,7 +113,7 @@ class Crew:
             if timeout is not None and now - started > timeout and not self._stop.event.is_set():
                 self._listener.note(f"the time limit of {timeout:g} s is reached: stopping")
                 self._stop.set()
-            if now - tidied > TIDY_SECONDS:
+            if now - tidied > every:
                 tidy()
                 tidied = now
 

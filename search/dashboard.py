@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import optuna_dashboard
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
@@ -95,11 +95,33 @@ def trial_note(lines: Sequence[str], pictures: Mapping[str, str], link: str) -> 
     return "\n\n".join([f"[Open this trial in MLflow]({link})", *lines, *rows])
 
 
-def save_trial_note(study: Study, trial: Trial | FrozenTrial, text: str) -> None:
-    """Set a trial's note, in Markdown, in place of the one before; a finished trial takes one too."""
-    # Notes are kept with the study. `save_note` asks a trial for these three, and a frozen trial has but one.
-    target = SimpleNamespace(storage=study._storage, study=study, _trial_id=trial._trial_id)
+def save_trial_note(study: Study, trial: Trial | FrozenTrial, text: str, is_first: bool = False) -> None:
+    """Set a trial's note, in Markdown, in place of the one before; a finished trial takes one too.
+
+    Args:
+        study: The study of the trial.
+        trial: The trial.
+        text: The note.
+        is_first: Whether the trial is known to have none yet. Notes are kept with the study, all in one, so
+            that asking whether there is one reads those of all trials.
+    """
+    storage = study._storage
+    written = SimpleNamespace(
+        set_study_system_attr=storage.set_study_system_attr, get_study_system_attrs=lambda study_id: {}
+    )
+    # `save_note` asks a trial for these three, and a frozen trial has but one.
+    target = SimpleNamespace(storage=written if is_first else storage, study=study, _trial_id=trial._trial_id)
     optuna_dashboard.save_note(target, text)
+
+
+def has_note(attributes: Mapping[str, Any], trial: FrozenTrial) -> bool:
+    """Whether a trial has a note, as `optuna_dashboard.save_note` keeps it among its study's attributes.
+
+    Args:
+        attributes: The study's system attributes, with the notes of all trials.
+        trial: The trial.
+    """
+    return bool(attributes.get(f"dashboard:{trial._trial_id}:note_str:0"))
 
 
 class RunRedirect:

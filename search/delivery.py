@@ -29,6 +29,10 @@ class Outage(Exception):  # noqa: N818
     """The destination is not there at the moment; the same event is sent again later."""
 
 
+class Denied(Outage):
+    """The destination is there and lets nobody of our name write; somebody may give us the right."""
+
+
 class Sink(Protocol):
     """A destination of events."""
 
@@ -60,6 +64,7 @@ class Courier(threading.Thread):
         self._orphans = adopt_orphans(self._folder)
         self._hurry = self._stopped = self._ended = False
         self._down_since: float | None = None
+        self._told: set[str] = set()  # what is wrong, since then
         self._pause = FIRST_PAUSE
 
     def append(self, *events: Mapping[str, Any]) -> None:
@@ -150,6 +155,10 @@ class Courier(threading.Thread):
                         break
                     source.commit(entries[-1].end, len(entries))
                     self._changed.notify_all()
+        except Denied as denied:
+            return self._note_trouble(
+                f"{self._destination} does not let us write: its user needs the right", denied
+            )
         except Outage as outage:
             return self._note_trouble(f"{self._destination} cannot be reached", outage)
         except OSError as error:
@@ -178,14 +187,17 @@ class Courier(threading.Thread):
         )
 
     def _note_trouble(self, what: str, error: Exception) -> bool:
-        if self._down_since is None and not self._stopped:
+        if self._down_since is None:
             self._down_since = time.monotonic()
+        if what not in self._told and not self._stopped:
+            self._told.add(what)
             where = f"what is logged waits in {self._folder} and follows later"
             logger.warning("%s; %s: %s", what, where, " ".join(str(error).split()))
         return False
 
     def _note_answer(self) -> None:
         self._pause = FIRST_PAUSE
+        self._told.clear()
         if self._down_since is not None:
             logger.warning(
                 "%s answers again after %.0f s", self._destination, time.monotonic() - self._down_since

@@ -11,6 +11,14 @@ class StudyStoppedError(SearchError):
     """Storage or tracking is gone, or every slot keeps failing: exit code 3."""
 
 
+class BeyondWaitingError(StudyStoppedError):
+    """The same of something that does not mend itself: a password that is refused, a damaged file."""
+
+
+class NothingStartedError(StudyStoppedError):
+    """A study is open, and no worker could be started for it."""
+
+
 class TrialFailedError(SearchError):
     """This trial did not finish; `search.endings` decides what becomes of it.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -31,14 +32,34 @@ def add_set(parser: argparse.ArgumentParser) -> None:
 
 def add_storage(parser: argparse.ArgumentParser) -> None:
     """Where Optuna's storage is."""
-    parser.add_argument("--storage", metavar="URL", help="Optuna storage (default: a journal in the home)")
+    parser.add_argument(
+        "--storage",
+        metavar="URL",
+        default=os.environ.get("RADSEARCH_STORAGE"),
+        help="Optuna's storage, such as postgresql://... "
+        "(default: $RADSEARCH_STORAGE or a journal in the home)",
+    )
 
 
 def add_tracking(parser: argparse.ArgumentParser) -> None:
     """Where Optuna's storage and MLflow are."""
     add_storage(parser)
     parser.add_argument(
-        "--tracking-uri", metavar="URI", help="MLflow server (default: a database in the home)"
+        "--tracking-uri",
+        metavar="URI",
+        default=os.environ.get("RADSEARCH_TRACKING_URI"),
+        help="MLflow server (default: $RADSEARCH_TRACKING_URI or a database in the home)",
+    )
+
+
+def add_grace(parser: argparse.ArgumentParser) -> None:
+    """When the trial of a silent worker is taken up by another."""
+    parser.add_argument(
+        "--grace",
+        type=at_least(1),
+        metavar="S",
+        help="with a database: seconds without a sign of life after which others take a trial up "
+        "(default: 300)",
     )
 
 
@@ -54,8 +75,20 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def add_machine(parser: argparse.ArgumentParser) -> None:
     """Where models are fitted."""
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a GPU, or one)")
-    parser.add_argument("--gpus", metavar="0,1", help="GPUs to use (default: all)")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="slots, a process each (default: one a GPU, or one)"
+    )
+    parser.add_argument(
+        "--gpus", metavar="0,2", help='GPUs to use, of those visible (default: all; "" for none)'
+    )
+    parser.add_argument(
+        "--slots-per-gpu", type=at_least(1), metavar="K", help="slots that share each GPU (default: one)"
+    )
+    parser.add_argument(
+        "--require-gpu",
+        action="store_true",
+        help="stop where TensorFlow finds no GPU, instead of using the CPU",
+    )
 
 
 def at_least(least: int) -> Callable[[str], int]:

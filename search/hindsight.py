@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -28,6 +30,9 @@ class SlotStudy(optuna.Study):
     slot's space: with its names and distributions, where it has their values. To them a parameter whose name
     or distribution differs is another one. They read trials by `_get_trials` alone.
 
+    Each trial has a sampler of its own, which looks once at the other trials, however many parameters it
+    samples. What samplers work out of all finished trials is handed on from one to the next.
+
     Args:
         study_name: Its name.
         storage: Where it is.
@@ -38,14 +43,50 @@ class SlotStudy(optuna.Study):
     def __init__(self, study_name: str, storage: BaseStorage, space: Space, pruner: BasePruner) -> None:
         super().__init__(study_name, storage, optuna.samplers.RandomSampler(), pruner)
         self._space = space
+        self._changes: list[Any] = []
         self._lists: Lists | None = None
         self._seen: dict[int, FrozenTrial] = {}  # finished trials by number; they change no more
 
     def ask(self, fixed_distributions: dict[str, BaseDistribution] | None = None) -> optuna.Trial:
         """The next trial; what became of the space is looked up once for it."""
-        attributes = self.user_attrs
-        self._lists = Lists(attributes) if attributes.get(CHANGES) else None
+        self._follow_changes(self.user_attrs)
         return super().ask(fixed_distributions)
+
+    def take(
+        self, waiting: Sequence[FrozenTrial], attributes: Mapping[str, Any], sampler: BaseSampler
+    ) -> optuna.Trial:
+        """As `ask`, of a study that was just read; nothing of the trial is sampled yet.
+
+        Args:
+            waiting: Its trials that wait, the first one first.
+            attributes: Its user attributes.
+            sampler: Of this trial.
+        """
+        taken = next((trial._trial_id for trial in waiting if self._starts(trial)), None)
+        if taken is None:
+            taken = self._storage.create_new_trial(self._study_id)
+        self._thread_local.cached_all_trials = None
+        is_as_before = not self._follow_changes(attributes)
+        if is_as_before and isinstance(sampler, TPESampler) and isinstance(self.sampler, TPESampler):
+            # The parameters that all trials have in common, for which each of them is looked at.
+            sampler._search_space = self.sampler._search_space
+        self.sampler = sampler
+        return optuna.Trial(self, taken)
+
+    def _starts(self, trial: FrozenTrial) -> bool:
+        """Take a waiting trial, unless somebody else was first."""
+        try:
+            return self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+        except UpdateFinishedTrialError:
+            return False
+
+    def _follow_changes(self, attributes: Mapping[str, Any]) -> bool:
+        """Look up what became of the space; returns whether it changed since."""
+        changes = attributes.get(CHANGES, [])
+        if changes == self._changes:
+            return False
+        self._changes, self._lists, self._seen = changes, Lists(attributes), {}
+        return True
 
     def get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None
@@ -79,11 +120,12 @@ class SlotStudy(optuna.Study):
         states: Container[TrialState] | None = None,
         use_cache: bool = False,
     ) -> list[FrozenTrial]:
-        """The trials as samplers are to see them; the name is Optuna's."""
-        if self._lists is None:
-            return super()._get_trials(deepcopy, states, use_cache)
-        trials = super()._get_trials(False, states, use_cache)
-        told = [self._retold(trial, self._lists) for trial in trials]
+        """The trials as samplers are to see them, at the first look since this one began.
+
+        The name is Optuna's.
+        """
+        trials = super()._get_trials(False, states, use_cache=True)
+        told = trials if self._lists is None else [self._retold(trial, self._lists) for trial in trials]
         return copy.deepcopy(told) if deepcopy else told
 
     def _retold(self, trial: FrozenTrial, lists: Lists) -> FrozenTrial:

@@ -38,6 +38,11 @@ class StudyFolder:
         return self.root / "spool"
 
     @property
+    def unbooked(self) -> Path:
+        """Finished folds that Optuna's database has not taken yet."""
+        return self.root / "unbooked"
+
+    @property
     def logs(self) -> Path:
         """One log a slot, with what TensorFlow prints."""
         return self.root / "logs"
@@ -55,7 +60,7 @@ class StudyFolder:
     @property
     def folders(self) -> tuple[Path, ...]:
         """The folders that a run writes to."""
-        return self.root, self.spool, self.logs, self.root / "trials"
+        return self.root, self.spool, self.unbooked, self.logs, self.root / "trials"
 
     def trial(self, key: int) -> Path:
         """The folder of one trial's pictures and tables."""
@@ -64,13 +69,23 @@ class StudyFolder:
 
 @dataclass(frozen=True)
 class Home:
-    """The folder that holds everything the embedded mode writes; `root` is absolute."""
+    """The folder that holds everything the embedded mode writes; its paths are absolute.
+
+    Attributes:
+        root: The folder.
+        cached: Where extracted patches are kept instead of in it; None for in it.
+    """
 
     root: Path
+    cached: Path | None = None
 
     @classmethod
-    def at(cls, folder: str | Path | None = None) -> Home:
+    def at(cls, folder: str | Path | None = None, cache: str | Path | None = None) -> Home:
         """The home at `folder`, else at RADSEARCH_HOME, else ./radsearch-home.
+
+        Args:
+            folder: The home.
+            cache: Where patches are kept, else at RADSEARCH_CACHE, else in the home.
 
         Raises:
             InputError: Its path cannot be shown, or not be passed on to MLflow.
@@ -86,7 +101,8 @@ class Home:
                 f"--home: its path must be UTF-8 without '?' and '%' with two digits, but got {shown!r}"
             )
         _check_folder(path)
-        return cls(Path(path))
+        cached = cache or os.environ.get("RADSEARCH_CACHE")
+        return cls(Path(path), Path(cached).absolute() if cached else None)
 
     def check_writable(self, study: str | None = None) -> None:
         """Refuse a home that cannot be written, before anything is; what it tries leaves nothing behind.
@@ -101,7 +117,8 @@ class Home:
         problem = folder_problem(self.root)
         if problem:
             raise InputError(f"{self.root}: {problem}")
-        found = {place: folder_problem(place) for place in self._folders(study) if os.path.lexists(place)}
+        folders = [place for place in self._folders(study) if os.path.lexists(place) or place == self.cached]
+        found = {place: folder_problem(place) for place in folders}
         found |= {file: file_problem(file) for file in self._files(study)}
         problems = Problems()
         for place, problem in found.items():
@@ -109,6 +126,7 @@ class Home:
                 problems.add(str(place), problem)
         problems.raise_any()
         check_space(self.root)
+        check_space(self.cache)
 
     def _folders(self, study: str | None) -> Iterator[Path]:
         """The folders inside that a run writes to."""
@@ -151,7 +169,7 @@ class Home:
     @property
     def cache(self) -> Path:
         """Extracted patches, by content."""
-        return self.root / "cache"
+        return self.cached or self.root / "cache"
 
     @property
     def models(self) -> Path:

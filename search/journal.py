@@ -15,16 +15,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 
 from data_prep.files import make_folders, naming, sync_folder, whole_file
-from search.errors import StudyStoppedError
+from search.errors import BeyondWaitingError, StudyStoppedError
 from search.journal_lines import (
     Line,
     Record,
     blank,
     cut_out,
     hold,
+    parse,
     read_lines,
     tail_of,
     torn_line,
@@ -32,6 +33,9 @@ from search.journal_lines import (
 )
 
 logger = logging.getLogger(__name__)
+
+# In a record that makes a study, ends one, or sets one of its user attributes; see Optuna's JournalOperation.
+OF_STUDIES = (b'"op_code":0', b'"op_code":1,', b'"op_code":2')
 
 
 class KernelLock:
@@ -110,6 +114,31 @@ class ReadOnlyJournal(Journal):
             StudyStoppedError: Always.
         """
         raise StudyStoppedError(f"{self.path}: it was opened to be read, but a record was to be written")
+
+
+class StudyRecords(BaseJournalBackend):
+    """What a journal that is there says of studies themselves, read at once: a moment where trials take long.
+
+    Args:
+        path: The journal.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as stream:
+            told = [parse(line)[0] for line in stream if any(sign in line for sign in OF_STUDIES)]
+        self._records = [record for record in told if record is not None]
+
+    def read_logs(self, log_number_from: int) -> Generator[Record, None, None]:
+        """The records after the first so many."""
+        yield from self._records[log_number_from:]
+
+    def append_logs(self, logs: list[Record]) -> None:
+        """Refuse.
+
+        Raises:
+            StudyStoppedError: Always.
+        """
+        raise StudyStoppedError("a journal was opened to be read, but a record was to be written")
 
 
 def open_journal(path: Path) -> Journal:
@@ -191,7 +220,7 @@ def _records(path: Path, number: int, offset: int) -> Iterator[Line]:
         if line.record is None:
             broken = broken or line
         elif broken is not None:
-            raise StudyStoppedError(_beyond_mending(path, broken))
+            raise BeyondWaitingError(_beyond_mending(path, broken))
         else:
             yield line
 

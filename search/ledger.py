@@ -24,6 +24,8 @@ class RunLog(Protocol):
         tags: Mapping[str, object],
         params: Mapping[str, object],
         parent: str | None = None,
+        *,
+        is_new: bool = False,
     ) -> None:
         """Open the run of `key`."""
 
@@ -119,6 +121,8 @@ class Ledger:
         tags: Mapping[str, object],
         params: Mapping[str, object],
         parent: str | None = None,
+        *,
+        is_new: bool = False,
     ) -> None:
         """See `RunLog`."""
         self.runs[key] = RunRecord(name, parent, tag_texts(tags), param_texts(params), started=self.now)

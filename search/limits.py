@@ -6,13 +6,15 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from search.booking import FOLD, finished_folds, key_of, settings_of
+from search.booking import finished_folds, key_of, settings_of
 from search.errors import TrialFailedError
 from search.feasible import logical_name
+from search.news import Reader
 from search.records import FoldResult
 
 CAUTION = 0.9  # the quantile of earlier trials' pace that a new one is expected to keep
@@ -66,8 +68,14 @@ class StudyLimit:
     ) -> None:
         self._timeout, self._splits, self._trial_timeout, self._tell = timeout, splits, trial_timeout, tell
         self._started = time.monotonic()
-        self._seconds: dict[tuple[int, str], float] = {}  # of each finished fold, by key and name
+        self._reader = Reader()
+        self._pace: dict[str | None, dict[int, float]] = {}  # by architecture and key
         self._told = False
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is a limit at all."""
+        return self._timeout is not None
 
     def allows(self, trials: Sequence[FrozenTrial]) -> bool:
         """Whether the next trial may start, which is the first that waits, else a new one."""
@@ -99,21 +107,15 @@ class StudyLimit:
         return min((self._splits - len(done)) * pace, longest)
 
     def _paces(self, trials: Sequence[FrozenTrial]) -> Mapping[str | None, list[float]]:
-        """Mean seconds a fold of each trial that finished one, by architecture; a copy is no other trial."""
-        paces: dict[str | None, dict[int, float]] = {}
-        for trial in trials:
-            folds = [name for name in trial.system_attrs if name.startswith(FOLD)]
-            seconds = [self._fold_seconds(trial, name) for name in folds]
-            if seconds:
-                paces.setdefault(_architecture(trial), {})[key_of(trial)] = float(np.mean(seconds))
-        return {architecture: list(of_trials.values()) for architecture, of_trials in paces.items()}
+        """Mean seconds a fold of each trial that finished one, by architecture; a copy is no other trial.
 
-    def _fold_seconds(self, trial: FrozenTrial, name: str) -> float:
-        """Read once: a study of 500 trials has 2500 results, each with a probability for every biopsy."""
-        place = key_of(trial), name
-        if place not in self._seconds:
-            self._seconds[place] = FoldResult.from_json(trial.system_attrs[name]).seconds
-        return self._seconds[place]
+        Folds are read once: a study of 500 trials has 2500, each with a probability for every biopsy.
+        """
+        for trial in chain(*self._reader.news(trials)):
+            seconds = [fold.seconds for fold in finished_folds(trial).values()]
+            if seconds:
+                self._pace.setdefault(_architecture(trial), {})[key_of(trial)] = float(np.mean(seconds))
+        return {architecture: list(of_trials.values()) for architecture, of_trials in self._pace.items()}
 
 
 def _architecture(trial: FrozenTrial | None) -> str | None:

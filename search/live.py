@@ -59,6 +59,12 @@ class Board:
         if self.best is None or ((value < self.best) == self.minimize and value != self.best):
             self.best = value
 
+    def drop_old_rows(self) -> None:
+        """Forget the finished trials that are not shown any more."""
+        finished = sorted(number for number, row in self.rows.items() if row.ending)
+        for number in finished[:-FINISHED_SHOWN]:
+            del self.rows[number]
+
     def seconds_left(self, now: float) -> float | None:
         """Time left at the pace of this run's folds; None before the first fold."""
         running = [row for row in self.rows.values() if not row.ending]
@@ -132,6 +138,7 @@ class LiveTable(Listener):
         with self._lock:
             row = self.board.rows[number]
             row.ending, row.value, row.epoch = cause, value, ""
+            self.board.drop_old_rows()
             if cause not in ("interrupted", "child lost"):
                 self.board.done += 1
             if cause == "complete":
@@ -170,9 +177,7 @@ def render(board: Board, now: float) -> RenderableType:
 
 def _shown(board: Board) -> list[Row]:
     """The last finished trials, then the running ones."""
-    rows = sorted(board.rows.values(), key=lambda row: row.number)
-    finished = [row for row in rows if row.ending]
-    return finished[-FINISHED_SHOWN:] + [row for row in rows if not row.ending]
+    return sorted(board.rows.values(), key=lambda row: (not row.ending, row.number))
 
 
 def _headline(board: Board, now: float) -> str:

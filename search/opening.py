@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import optuna
+from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage
 
 from data_prep.files import whole_file
 from data_prep.problems import Problems
-from search.booking import exclusive
 from search.catalogue import Catalogue
+from search.claims import ASKED
+from search.code_identity import book_code, check_workers
 from search.cohort_record import cohort_record
 from search.hindsight import SlotStudy
 from search.home import Home
@@ -23,34 +25,56 @@ from search.space import Space, read_space
 from search.space_changes import Change, compare, recorded
 from search.storage import make_pruner
 from search.study_file import Study
+from search.study_lock import exclusive, lock_of
 from search.suggest import is_enqueued, stored_names
+from search.tracked import book_tracking
 from search.widening import CHANGES, SPACE, Lists
 
 IDENTITY = "identity"
+DEFINITION = "radsearch:definition"  # a system attribute, as optuna-dashboard prints user attributes whole
 
 
-def open_study(study: Study, material: Material, storage: BaseStorage, home: Home) -> optuna.Study:
+def open_study(
+    study: Study,
+    material: Material,
+    storage: BaseStorage,
+    home: Home,
+    tracking: str | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> optuna.Study:
     """Create the study in the storage, or continue it.
 
     One process at a time. Whoever is killed in between leaves a study that the next start completes: a study
     counts once it has its identity; what is new is added there last, and to the space after its changes.
 
+    Args:
+        study: Its settings.
+        material: Its dataset.
+        storage: Where it is or will be.
+        home: Where its files lie.
+        tracking: MLflow's tracking URI; None for the database in the home.
+        tell: Hears what a user wants to know of it.
+
     Raises:
-        InputError: A study of that name exists and differs in what makes trials comparable; one line a
-        difference.
+        InputError: A study of that name exists and differs in what makes trials comparable, or others work on
+            it by other code; one line a difference.
     """
     folder = home.study(study.name)
-    with exclusive(folder.reaper_lock):
+    with exclusive(lock_of(storage, folder)):
         opened = _created(study, storage)
         if IDENTITY in opened.user_attrs:
+            check_workers(opened)
             identity = _grow(opened, study, material, home)
+            _book(opened, study, home, tracking, tell)
         else:
             identity = identity_of(study, material)
             _describe(opened, study, material)
+            _book(opened, study, home, tracking, tell)
             opened.set_user_attr(IDENTITY, identity)
         _enqueue(opened, study)
         with whole_file(folder.definition) as definition:
             definition.write_text(study.to_json(), encoding="utf-8")
+        storage.set_study_system_attr(opened._study_id, DEFINITION, study.to_json())
         if identity != opened.user_attrs[IDENTITY]:
             opened.set_user_attr(IDENTITY, identity)
     return opened
@@ -61,9 +85,15 @@ def study_id(study: optuna.Study) -> str:
     return str(study.user_attrs["id"])
 
 
-def slot_study(study: Study, storage: BaseStorage) -> SlotStudy:
-    """The study as one slot sees it; its sampler is set trial by trial."""
-    return SlotStudy(study.name, storage, study.parameters, make_pruner(study.search))
+def slot_study(study: Study, storage: BaseStorage, pruner: BasePruner | None = None) -> SlotStudy:
+    """The study as one slot sees it; its sampler is set trial by trial.
+
+    Args:
+        study: Its settings.
+        storage: Where it is.
+        pruner: Shared with the other slots of the process; None for one of its own.
+    """
+    return SlotStudy(study.name, storage, study.parameters, pruner or make_pruner(study.search))
 
 
 def _created(study: Study, storage: BaseStorage) -> optuna.Study:
@@ -121,6 +151,16 @@ def _enqueue(opened: optuna.Study, study: Study) -> None:
     for params in study.search.enqueue:
         if not is_enqueued(study.parameters, params, opened.get_trials(deepcopy=False)):
             opened.enqueue_trial(stored_names(study.parameters, params, lists))
+
+
+def _book(
+    opened: optuna.Study, study: Study, home: Home, tracking: str | None, tell: Callable[[str], None]
+) -> None:
+    """Book what every worker follows from now on, those that run included."""
+    book_code(opened, tell)
+    book_tracking(opened, tracking, home)
+    if opened.user_attrs.get(ASKED) != study.search.trials:
+        opened.set_user_attr(ASKED, study.search.trials)
 
 
 def _describe(opened: optuna.Study, study: Study, material: Material) -> None:

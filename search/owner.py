@@ -14,7 +14,9 @@ class Owner:
 
     Attributes:
         host: Name of the machine.
-        boot: The machine's boot, so that a restart is noticed; empty where the system does not tell.
+        boot: The machine's boot, so that a restart is noticed, and the space that its process numbers are of,
+            as two containers may have the name and the boot of one machine; empty where the system does not
+            tell.
         pid: Process number.
         start: When the process started, in clock ticks since boot; 0 where the system does not tell.
     """
@@ -45,7 +47,12 @@ class Owner:
         """Whether the process is known to be gone; one of another machine is never judged from here."""
         if self.host != socket.gethostname():
             return False
-        return self.boot != _boot_id() or not _exists(self.pid) or self.start != _start_time(self.pid)
+        boot, _, space = self.boot.partition("/")
+        if boot != _boot_id().partition("/")[0]:
+            return True
+        if space and space != _boot_id().partition("/")[2]:
+            return False  # of another container, whose processes nobody here can look up
+        return not _exists(self.pid) or self.start != _start_time(self.pid)
 
 
 def _exists(pid: int) -> bool:
@@ -59,8 +66,12 @@ def _exists(pid: int) -> bool:
 
 
 def _boot_id() -> str:
-    file = Path("/proc/sys/kernel/random/boot_id")
-    return file.read_text().strip() if file.exists() else ""
+    """The boot, and after a stroke the number of the PID namespace (pid_namespaces(7))."""
+    file, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    if not file.exists():
+        return ""
+    number = space.stat().st_ino if space.exists() else ""
+    return f"{file.read_text().strip()}/{number}"
 
 
 def _start_time(pid: int) -> int:

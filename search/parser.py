@@ -6,8 +6,9 @@ import argparse
 import sys
 
 from search.check_parser import add_check
+from search.cluster_parser import add_cluster
 from search.deployment_parser import add_deployment
-from search.flags import Commands, add_home, add_set, add_storage, add_tracking
+from search.flags import Commands, add_grace, add_home, add_machine, add_set, add_storage, add_tracking
 from search.import_parser import add_import
 from search.judging_parser import add_judging
 from search.phantom_parser import add_phantom
@@ -51,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_retest(commands)
     add_judging(commands)
     add_deployment(commands)
+    add_cluster(commands)
     return parser
 
 
@@ -114,8 +116,8 @@ def _add_run(commands: Commands) -> None:
         metavar="S",
         help="stop after S seconds, starting no trial that would take longer; the same call continues",
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="slots (default: one a GPU, or one)")
-    parser.add_argument("--gpus", metavar="0,1", help="GPUs to use (default: all)")
+    add_machine(parser)
+    add_grace(parser)
     add_set(parser)
     add_home(parser)
     add_tracking(parser)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,8 @@ from scipy.stats import t as student
 
 from search.booking import finished_folds
 from search.metrics import PROBABILITY_FLOOR, Doubles, Ints, Scores
+from search.news import Reader
+from search.patient import glance
 
 FALSE_PRUNES = 0.05  # shared out over the looks
 REFERENCES, MIN_FOLDS, MIN_PARTICIPANTS = 3, 2, 8
@@ -22,7 +25,9 @@ REFERENCES, MIN_FOLDS, MIN_PARTICIPANTS = 3, 2, 8
 class PairedParticipantPruner(optuna.pruners.BasePruner):
     """Prunes a trial that is worse than the leading ones on the same participants.
 
-    `is_hopeless` decides, by the study's own metric: the mean Brier score of a good ranking may be poor.
+    `is_hopeless` decides, by the study's own metric: the mean Brier score of a good ranking may be poor. Of
+    each complete trial the folds are read once, and kept only where it leads on some split, so that neither
+    time nor memory of a look grows with the study. The slots of a process may share a pruner.
 
     Args:
         metric: A name of `search.metrics.DIRECTIONS`.
@@ -30,18 +35,22 @@ class PairedParticipantPruner(optuna.pruners.BasePruner):
 
     def __init__(self, metric: str) -> None:
         self._metric = metric
-        self._complete: dict[int, Parts] = {}
+        self._reader = Reader()
+        self._leading: dict[int, Parts] = {}  # by number
+        self._reading = threading.Lock()
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Whether to stop `trial` here."""
-        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        return is_hopeless(self._parts(trial), [self._read(other) for other in complete], self._metric)
-
-    def _read(self, trial: FrozenTrial) -> Parts:
-        """The parts of a complete trial, which never change; read once."""
-        if trial.number not in self._complete:
-            self._complete[trial.number] = self._parts(trial)
-        return self._complete[trial.number]
+        mine = self._parts(trial)
+        if len(mine) < MIN_FOLDS:
+            return False
+        trials = glance(study)
+        with self._reading:
+            for other in self._reader.news(trials).ended:
+                if other.state == TrialState.COMPLETE:
+                    self._leading = leading_on_some_split({**self._leading, other.number: self._parts(other)})
+            leading = list(self._leading.values())
+        return is_hopeless(mine, leading, self._metric)
 
     def _parts(self, trial: FrozenTrial) -> Parts:
         folds = finished_folds(trial)
@@ -112,6 +121,18 @@ def leaders(complete: Sequence[Parts], split: int) -> list[Parts]:
     have none.
     """
     return nlargest(REFERENCES, complete, key=lambda parts: parts.elsewhere[split])
+
+
+def leading_on_some_split(complete: Mapping[int, Parts]) -> dict[int, Parts]:
+    """Those of some trials, by number, that `leaders` may ever choose, whatever trials are added to them.
+
+    Of equals it takes the first by number, as `leaders` does of trials in that order.
+    """
+    in_order = dict(sorted(complete.items()))
+    kept: set[int] = set()
+    for split in {split for parts in in_order.values() for split in parts}:
+        kept |= {id(parts) for parts in leaders([p for p in in_order.values() if split in p], split)}
+    return {number: parts for number, parts in in_order.items() if id(parts) in kept}
 
 
 def worse_p_value(mine: Parts, complete: Sequence[Parts], metric: str) -> float:

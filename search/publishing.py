@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
@@ -11,6 +12,7 @@ import optuna
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.trial import FrozenTrial
 
+from models.nvidia_smi import GpuReading
 from search.beside import summary_beside
 from search.booking import booked_settings, finished_folds, key_of
 from search.dashboard import attach_pictures, save_trial_note, trial_note
@@ -52,12 +54,19 @@ class RunPublisher:
     def __init__(self, study: Study, facts: StudyFacts, names: Names, tracker: RunLog) -> None:
         self._study, self._facts, self._names, self._tracker = study, facts, names, tracker
         self._running: dict[int, int] = {}  # the fold of each trial that has started and not ended
+        self._new: set[int] = set()  # trials that nobody began before
 
-    def study_started(self, source: str | None) -> None:
-        """Open the study's run, or open it again; `source` is the study file as written."""
+    def study_started(self, source: str | None, joining: bool = False) -> None:
+        """Open the study's run, or open it again.
+
+        Args:
+            source: The study file as written.
+            joining: Whether another process opened the study, and its settings are there.
+        """
         tags = {**self._tags("study"), **{f"version.{k}": v for k, v in software_versions().items()}}
         self._tracker.start_run(STUDY, self._study.name, tags, self._study_params())
-        self._tracker.log_text(STUDY, self._study.to_json(), "study.json")
+        if not joining:
+            self._tracker.log_text(STUDY, self._study.to_json(), "study.json")
         if source is not None:
             self._tracker.log_text(STUDY, source, "study.toml")
 
@@ -75,24 +84,44 @@ class RunPublisher:
             tags["retry_of"] = str(retry_of)
         name = f"trial {key} {config.settings.get('architecture', '')}".strip()
         params = {**{param_name(name): value for name, value in config.settings.items()}, "seed": config.seed}
-        self._tracker.start_run(trial_key(key), name, tags, params, parent=STUDY)
+        (self._new.add if retry_of is None else self._new.discard)(key)
+        self._tracker.start_run(trial_key(key), name, tags, params, parent=STUDY, is_new=key in self._new)
 
     def fold_started(self, key: int, split: int) -> None:
         """Open the run of one fold."""
         self._running[key] = split
         tags = {**self._tags("fold"), "trial": str(key), "fold": str(split)}
-        self._tracker.start_run(
-            fold_key(key, split), f"trial {key} fold {split}", tags, {}, parent=trial_key(key)
-        )
+        name, parent = f"trial {key} fold {split}", trial_key(key)
+        self._tracker.start_run(fold_key(key, split), name, tags, {}, parent=parent, is_new=key in self._new)
 
     def fold_done(self, key: int, fold: FoldResult) -> None:
         """Log a fold's curves and metrics, and end its run."""
         run = fold_key(key, fold.split)
-        self._running.pop(key, None)
+        if self._running.get(key) == fold.split:  # else it waited for the database, and a later one runs
+            del self._running[key]
         self._tracker.set_tags(run, {"device": fold.device})
         self._tracker.log_curves(run, _by_epoch(fold.curves))
         self._tracker.log_metrics(run, _fold_summary(fold))
         self._tracker.end_run(run, "FINISHED")
+
+    def fold_found(self, key: int, fold: FoldResult) -> None:
+        """Log a fold that a dead process had finished, also where its run was never opened."""
+        self.fold_started(key, fold.split)
+        self.fold_done(key, fold)
+
+    def gpu_read(self, key: int, reading: GpuReading) -> None:
+        """Log how busy the trial's GPU is, on its run: folds are too short, and the trial goes on elsewhere.
+
+        MLflow draws metrics named like this by the clock, in a tab of their own ("System metrics"). The steps
+        are seconds since 1970, so that the last value is the newest whoever took the trial up.
+        """
+        told = {
+            "gpu_utilization_percentage": reading.utilization,
+            "gpu_memory_usage_megabytes": reading.memory_mb,
+            "gpu_memory_usage_percentage": reading.memory_percentage,
+        }
+        system = {f"system/{name}": value for name, value in told.items()}
+        self._tracker.log_metrics(trial_key(key), system, step=int(time.time()))
 
     def pictures_drawn(self, key: int, paths: Sequence[Path]) -> None:
         """Log the trial's pictures."""
@@ -102,6 +131,7 @@ class RunPublisher:
     def ending_known(self, key: int, folds: Sequence[FoldResult], ending: Ending, message: str) -> None:
         """End the trial's run; where no retry follows, log its metrics and out-of-fold table before."""
         run = trial_key(key)
+        self._new.discard(key)
         error = "" if ending.cause == "interrupted" else message
         self._tracker.set_tags(run, {"ending": ending.cause, "error": error})
         if folds and not ending.retry:
@@ -177,7 +207,8 @@ class TrialPublisher(RunPublisher):
             self._tracker.end_run(fold_key(key, self._running.pop(key)), ending.run_status)
         self.ending_known(key, folds, ending, message)
         lines, shown = ending_lines(ending, message, folds), self._pictures.pop(key, {})
-        save_trial_note(study, trial, trial_note(lines, shown, run_path(self._study.name, key)))
+        note = trial_note(lines, shown, run_path(self._study.name, key))
+        save_trial_note(study, trial, note, is_first=True)  # this process alone has told the trial
 
     def trial_lost(self, trial: FrozenTrial) -> None:
         """End the runs of a trial that was failed since its process died; a retry opens them again.
@@ -276,4 +307,5 @@ def _fold_summary(fold: FoldResult) -> dict[str, float]:
         "threshold": fold.threshold,
         "seconds": fold.seconds,
         "memory_mb": fold.memory_mb,
+        **fold.gpu,
     }

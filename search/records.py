@@ -12,7 +12,7 @@ import numpy as np
 from search.domains import Value
 from search.metrics import Scores
 
-_OPTIONAL = ("heads", "values", "scenes")  # that few results have
+_OPTIONAL = ("heads", "values", "scenes", "gpu")  # that few results have
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ class FoldResult:
             "label_threshold" as above; of a regression "values" too.
         values: Of a regression: what it says of each held-out biopsy's score, a gene's as log2(TPM + 1).
         scenes: Of other patches of the participants held out, by name: "probabilities", as above.
+        gpu: What was read of its GPU meanwhile, as metrics: mean utilisation in percent, and the most memory
+            in use, by all on that GPU, in megabytes.
     """
 
     split: int
@@ -82,6 +84,7 @@ class FoldResult:
     heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     values: tuple[float, ...] = ()
     scenes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    gpu: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def scores(self) -> Scores:

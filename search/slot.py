@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -16,13 +17,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from data_prep.problems import InputError
 from search.booking import (
-    book_fold,
     book_settings,
     book_versions,
     booked_settings,
     finished_folds,
     key_of,
-    place_in_line,
     requeue,
 )
 from search.child_process import Child
@@ -30,15 +29,21 @@ from search.claims import Claims, trial_seed
 from search.composing import compose, enqueued
 from search.endings import Ending, decide
 from search.errors import TrialFailedError
+from search.fold_book import FoldBook
+from search.gpu_gauge import NO_GAUGE, Gauge
+from search.hindsight import SlotStudy
 from search.home import StudyFolder
 from search.limits import TrialLimit
 from search.material import Material
 from search.metrics import finite, pooled_metrics
+from search.opening import study_id
+from search.patient import StorageAwayError
 from search.pictures import draw_trial
 from search.progress import Listener
 from search.publishing import TrialPublisher
 from search.records import FoldResult, TrialConfig
 from search.study_file import Study
+from search.study_lock import lock_of
 from search.suggest import sample
 
 CRASH_LIMIT, CRASH_WINDOW = 3, 60.0  # deaths of its child, and the seconds they fall into, that end a slot
@@ -56,6 +61,8 @@ class Bench:
         listener: Hears what happens.
         stop: Set when no further fold shall be finished.
         claim: Hands out the next trial.
+        leaving: Set when no further trial or fold shall begin.
+        stay: Asked where no trial is left; whether to ask for one again.
     """
 
     study: Study
@@ -65,6 +72,13 @@ class Bench:
     listener: Listener
     stop: threading.Event
     claim: Claims
+    leaving: threading.Event = field(default_factory=threading.Event)
+    stay: Callable[[], bool] = lambda: False
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether nothing further is begun."""
+        return self.stop.is_set() or self.leaving.is_set()
 
 
 class Slot:
@@ -74,46 +88,73 @@ class Slot:
         bench: What it shares with the others.
         study: The study as this slot sees it.
         child: Its child process.
+        gauge: Reads its GPU.
     """
 
-    def __init__(self, bench: Bench, study: optuna.Study, child: Child) -> None:
-        self._bench, self._study, self._child = bench, study, child
+    def __init__(self, bench: Bench, study: SlotStudy, child: Child, gauge: Gauge = NO_GAUGE) -> None:
+        self._bench, self._study, self._child, self._gauge = bench, study, child, gauge
+        self._told = False  # that TensorFlow does not see the GPU
+        self._study_id, self._lock = study_id(study), lock_of(study._storage, bench.folder)
         self._crashes: list[float] = []
         self.failure: str | None = None
 
     def run(self) -> None:
         """Run trials until none is left, the study is stopped, or the child keeps dying (see `failure`)."""
         try:
-            while not self._bench.stop.is_set() and self.failure is None:
-                trial = self._bench.claim(self._study)
-                if trial is None:
-                    break
-                try:
-                    self._run_trial(trial)
-                except UpdateFinishedTrialError:
-                    text = (
-                        "another process had already ended this trial"  # a zombie's late word is not booked
-                    )
-                    self._bench.listener.trial_ended(trial.number, "owner lost", None, text)
+            self._run_trials()
+        except StorageAwayError:
+            if not self._bench.stop.is_set():  # else nobody waits any more, and what is finished is kept
+                raise
         finally:
+            self._gauge.close()
             self._child.close()
 
-    def _run_trial(self, trial: optuna.Trial) -> None:
+    def _run_trials(self) -> None:
+        while not self._bench.is_ending and self.failure is None:
+            trial = self._bench.claim(self._study)
+            if trial is None:
+                if self._bench.claim.all_handed_out and self._bench.stay():
+                    continue
+                break
+            try:
+                self._run_booked(trial)
+            except UpdateFinishedTrialError:
+                text = "another process had already ended this trial"  # a zombie's late word is not booked
+                self._bench.listener.trial_ended(trial.number, "owner lost", None, text)
+            finally:
+                self._bench.claim.release(trial)
+
+    def _run_booked(self, trial: optuna.Trial) -> None:
+        """Run a trial; where the database is away to the end, its folds are left to the next start."""
+        bench = self._bench
+        folder, booked, tell = bench.folder.unbooked, bench.publisher.fold_done, bench.listener.note
+        book = FoldBook(trial, self._study_id, folder, self._lock, booked, tell)
+        try:
+            self._run_trial(trial, book)
+        except StorageAwayError:
+            book.leave()
+            text = "the database is away; what is finished waits in the home"
+            bench.listener.trial_ended(trial.number, "interrupted", None, text)
+            raise
+        finally:
+            book.close()
+
+    def _run_trial(self, trial: optuna.Trial, book: FoldBook) -> None:
         config, unbuilt = self._book(trial)
         folds = finished_folds(_frozen(trial))
         bench, number = self._bench, trial.number
         bench.listener.trial_started(number, config.settings, len(bench.material.folds.splits()), len(folds))
         bench.publisher.trial_started(key_of(trial), config, _retry_of(trial))
         try:
-            self._run_to_its_end(trial, config, folds, unbuilt)
+            self._run_to_its_end(book, config, folds, unbuilt)
         except OSError:  # a full disk, most likely, which may still have room for these few lines
             with suppress(Exception):
-                self._end(trial, folds, "interrupted", "a file could not be written")
+                self._end(book, folds, "interrupted", "a file could not be written")
             raise
 
     def _run_to_its_end(
         self,
-        trial: optuna.Trial,
+        book: FoldBook,
         config: TrialConfig,
         folds: dict[int, FoldResult],
         unbuilt: TrialFailedError | InputError | None,
@@ -121,15 +162,16 @@ class Slot:
         try:
             if unbuilt is not None:
                 raise unbuilt
-            pruned = self._run_folds(trial, config, folds)
+            pruned = self._run_folds(book, config, folds)
         except TrialFailedError as failure:
-            self._end(trial, folds, failure.cause, str(failure), failure.details)
+            self._end(book, folds, failure.cause, str(failure), failure.details)
             self._note_crash(failure)
         except InputError:
-            self._end(trial, folds, "interrupted", "the cohort changed while the study was running")
+            text = "the cohort, the code or another file of the study changed while it was running"
+            self._end(book, folds, "interrupted", text)
             raise
         else:
-            self._end(trial, folds, "pruned" if pruned else "complete", "")
+            self._end(book, folds, "pruned" if pruned else "complete", "")
 
     def _book(self, trial: optuna.Trial) -> tuple[TrialConfig, TrialFailedError | InputError | None]:
         """Freeze what the trial is, and why it cannot be built where it cannot.
@@ -145,34 +187,31 @@ class Slot:
             settings = {**compose(study, trial, settings, self._child, limit), **settings}
         except (TrialFailedError, InputError) as failure:
             unbuilt = failure
-        place = trial.user_attrs.get("place")
-        if place is None:
-            place = place_in_line(self._study.get_trials(deepcopy=False), key_of(trial))
-        trial.set_user_attr("place", place)
         trial.set_user_attr("key", key_of(trial))
         book_settings(trial, settings)
         book_versions(trial)
-        return TrialConfig(settings, trial_seed(self._bench.study.search.seed, place)), unbuilt
+        seed = trial_seed(self._bench.study.search.seed, trial.user_attrs["place"])
+        return TrialConfig(settings, seed), unbuilt
 
-    def _run_folds(self, trial: optuna.Trial, config: TrialConfig, folds: dict[int, FoldResult]) -> bool:
+    def _run_folds(self, book: FoldBook, config: TrialConfig, folds: dict[int, FoldResult]) -> bool:
         """Run the folds that are missing, book each; returns whether the trial was pruned.
 
         An earlier attempt may have died when its last fold was booked, but not reported or judged.
         """
-        splits, reported = self._bench.material.folds.splits(), _frozen(trial).intermediate_values
+        trial, splits = book.trial, self._bench.material.folds.splits()
+        reported = _frozen(trial).intermediate_values
         for split in splits:
             if split.index + 1 in folds and split.index in reported:
                 continue
-            is_new = split.index not in folds
-            if is_new:
+            fresh = None
+            if split.index not in folds:
                 limit = TrialLimit.of(self._bench.study.search.trial_timeout, folds.values())
-                folds[split.index] = self._run_fold(trial, config, split.index, limit)
+                folds[split.index] = fresh = self._run_fold(trial, config, split.index, limit)
             value = self._running_value({k: fold for k, fold in folds.items() if k <= split.index})
-            if value is not None and split.index not in reported:
-                trial.report(value, step=split.index)
-            if is_new:
+            book.add(split.index, None if split.index in reported else value, fresh)
+            if fresh is not None:
                 self._bench.listener.fold_done(trial.number, split.index, value)
-            if len(folds) < len(splits) and value is not None and trial.should_prune():
+            if len(folds) < len(splits) and value is not None and book.should_prune():
                 return True
         return False
 
@@ -180,20 +219,31 @@ class Slot:
         self, trial: optuna.Trial, config: TrialConfig, split: int, limit: TrialLimit
     ) -> FoldResult:
         bench, key = self._bench, key_of(trial)
+        if bench.is_ending:
+            raise TrialFailedError("interrupted", "the study was stopped")
         if limit.left <= 0:
             raise limit.passed()
         bench.listener.fold_started(trial.number, split)
         bench.publisher.fold_started(key, split)
         epochs = bench.study.training.epochs
-        fold = self._child.run_fold(
-            config,
-            split,
-            lambda m: bench.listener.epoch(trial.number, m["epoch"], epochs, m["loss"]),
-            limit,
-        )
-        book_fold(trial, fold)
-        bench.publisher.fold_done(key, fold)
-        return fold
+        with self._gauge.during(lambda reading: bench.publisher.gpu_read(key, reading)) as watch:
+            fold = self._child.run_fold(
+                config,
+                split,
+                lambda m: bench.listener.epoch(trial.number, m["epoch"], epochs, m["loss"]),
+                limit,
+            )
+        self._note_device(fold)
+        return watch.noted(fold)
+
+    def _note_device(self, fold: FoldResult) -> None:
+        """Say once that a network was trained on the CPU although the slot has a GPU."""
+        if self._gauge.gpu and fold.best_epoch and fold.device.startswith("CPU") and not self._told:
+            self._told = True
+            self._bench.listener.note(
+                f"TensorFlow does not see {self._gauge.gpu} and trains on the CPU: is it the CPU build, or "
+                "the driver too old for it? (--require-gpu refuses that)"
+            )
 
     def _running_value(self, folds: dict[int, FoldResult]) -> float | None:
         """The study's metric over the folds so far: the running mean that pruners compare."""
@@ -201,9 +251,10 @@ class Slot:
         return metrics[self._bench.study.search.metric]
 
     def _end(
-        self, trial: optuna.Trial, folds: dict[int, FoldResult], cause: str, message: str, details: str = ""
+        self, book: FoldBook, folds: dict[int, FoldResult], cause: str, message: str, details: str = ""
     ) -> None:
-        value = self._running_value(folds)
+        book.deliver()
+        trial, value = book.trial, self._running_value(folds)
         if cause == "complete" and value is None:
             cause, message = (
                 "failed",
@@ -238,12 +289,17 @@ class Slot:
             trial.set_constraint(ending.constraint, 1)
         if ending.retry:
             with self._bench.claim.lock:  # nobody counts between the failing and its copy
-                requeue(self._study, _frozen(trial), ending.cause, self._bench.folder.reaper_lock)
+                requeue(self._study, _frozen(trial), ending.cause, self._lock)
         else:
             if message:
                 trial.set_user_attr("error", message)
             state = TrialState[ending.state]
-            self._study.tell(trial, value if state == TrialState.COMPLETE else None, state=state)
+            try:
+                self._study.tell(trial, value if state == TrialState.COMPLETE else None, state=state)
+            except ValueError as error:  # how Optuna refuses to tell what somebody else has ended
+                if not _frozen(trial).state.is_finished():
+                    raise
+                raise UpdateFinishedTrialError(str(error)) from error
         self._bench.publisher.trial_ended(self._study, trial, key, done, ending, message)
 
     def _note_crash(self, failure: TrialFailedError) -> None:

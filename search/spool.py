@@ -140,6 +140,11 @@ class SpoolFile:
             self._cursor.unlink(missing_ok=True)
         os.close(self._descriptor)
 
+    def discard(self) -> None:
+        """Release the lock and remove the file, whatever it holds."""
+        self.left = 0
+        self.close()
+
     @property
     def _cursor(self) -> Path:
         return self.path.with_suffix(".cursor")
@@ -155,7 +160,17 @@ class SpoolFile:
 
 def has_dead_writer(folder: Path) -> bool:
     """Whether a process died or left before all it had to tell was delivered; nothing is written."""
-    return any(_is_free(path) for path in folder.glob("*-*-*.jsonl"))
+    return bool(dead_files(folder))
+
+
+def dead_files(folder: Path) -> list[Path]:
+    """The spool files of dead writers, the oldest first; nothing is written."""
+    return sorted(filter(_is_free, _named(folder, ".jsonl")), key=_started)
+
+
+def peek(path: Path) -> list[Event]:
+    """The events of a file, delivered ones too; nothing is locked or written, a torn last line left out."""
+    return [_parse(line) for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
 
 
 def adopt_orphans(folder: Path) -> list[SpoolFile]:
@@ -164,10 +179,10 @@ def adopt_orphans(folder: Path) -> list[SpoolFile]:
     Files with nothing left to deliver are removed on the way.
     """
     adopted = []
-    for cursor in folder.glob("*-*-*.cursor"):  # of files whose last owner was killed between the two
+    for cursor in _named(folder, ".cursor"):  # of files whose last owner was killed between the two
         if not cursor.with_suffix(".jsonl").exists():
             cursor.unlink(missing_ok=True)
-    for path in sorted(folder.glob("*-*-*.jsonl"), key=_started):
+    for path in sorted(_named(folder, ".jsonl"), key=_started):
         spool = SpoolFile.adopt(path)
         if spool is None:
             continue
@@ -219,6 +234,11 @@ def read_json(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _named(folder: Path, suffix: str) -> list[Path]:
+    """The files of spools; hidden ones are drafts of a process that writes them now."""
+    return [path for path in folder.glob(f"*-*-*{suffix}") if not path.name.startswith(".")]
 
 
 def _is_free(path: Path) -> bool:

@@ -6,26 +6,39 @@ import importlib.util
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import optuna
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, JournalStorage
 from sqlalchemy.exc import SQLAlchemyError
 
 from data_prep.problems import InputError
-from search.errors import StudyStoppedError
+from search.database import (
+    SQLITE,
+    backend_of,
+    engine_options,
+    first_line,
+    making_tables,
+    reason_of,
+    stopped_by,
+)
+from search.errors import BeyondWaitingError
 from search.home import Home
-from search.journal import Journal, ReadOnlyJournal, open_journal
+from search.journal import Journal, ReadOnlyJournal, StudyRecords, open_journal
+from search.patient import Patience, PatientStorage
 from search.pruner import PairedParticipantPruner
+from search.row_storage import RowStorage
 from search.sections import SearchSection
 
 STARTUP_TRIALS = 10  # random trials before TPE models anything; Optuna's own default
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
+# What a database that goes away makes it say, `search.patient` says once.
+logging.getLogger("optuna.storages._rdb").setLevel(logging.ERROR)
 # Multivariate TPE, its constant liar and metric names have been "experimental" since Optuna 2 and 3.
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
@@ -36,9 +49,7 @@ def check_url(url: str | None, slots: int) -> None:
     Raises:
         InputError: SQLite with several slots: it hands the same trial to two of them.
     """
-    if url is not None:
-        _check_driver(url)
-    if url is not None and url.startswith("sqlite") and slots > 1:
+    if url is not None and backend_of(url) == SQLITE and slots > 1:
         raise InputError(
             f"--storage: SQLite serves one slot (it hands trials out twice), but got {slots} workers"
         )
@@ -81,41 +92,34 @@ def _read(journal: Journal) -> BaseStorage:
     try:
         return JournalStorage(journal)
     except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
-        what = f"{type(error).__name__}: {_first_line(error)}"
-        raise StudyStoppedError(f"{journal.path}: its records cannot be followed ({what})") from error
-
-
-def _check_driver(url: str) -> None:
-    """Refuse what is no database URL, and a database whose driver is not installed."""
-    try:
-        sqlalchemy.make_url(url).get_dialect().import_dbapi()
-    except (sqlalchemy.exc.ArgumentError, ImportError, ValueError) as error:
-        raise InputError(f"--storage: a database URL is needed, but: {_first_line(error)}") from error
+        what = f"{type(error).__name__}: {first_line(error)}"
+        raise BeyondWaitingError(f"{journal.path}: its records cannot be followed ({what})") from error
 
 
 def _connect(url: str, make_tables: bool = True) -> BaseStorage:
-    _check_driver(url)
-    kwargs = {} if url.startswith("sqlite") else {"pool_pre_ping": True}
+    options = engine_options(url)
     try:
-        return RDBStorage(url, engine_kwargs=kwargs, skip_table_creation=not make_tables)
+        with making_tables(url) if make_tables else nullcontext():
+            storage = RowStorage(url, engine_kwargs=options, skip_table_creation=not make_tables)
     except Exception as error:  # SQLAlchemy and each database driver have roots of their own
-        raise StudyStoppedError(f"--storage: cannot be opened: {_first_line(error)}") from error
+        raise stopped_by(error, f"--storage: cannot be opened: {first_line(error)}") from error
+    # Whoever only looks, or has not begun, is told at once that the database is away.
+    return storage if backend_of(url) == SQLITE else PatientStorage(storage, Patience(0.0))
 
 
 def _has_tables(url: str) -> bool:
     """Whether a database holds Optuna's tables; SQLite would make a file by looking for it."""
+    backend = backend_of(url)
     try:
-        parsed = sqlalchemy.make_url(url)
-        is_file = parsed.get_backend_name() == "sqlite"
-        if is_file and not Path(parsed.database or "").is_file():
+        if backend == SQLITE and not Path(sqlalchemy.make_url(url).database or "").is_file():
             return False
-        engine = sqlalchemy.create_engine(url)
+        engine = sqlalchemy.create_engine(url, **engine_options(url))
         try:
             return sqlalchemy.inspect(engine).has_table("version_info")
         finally:
             engine.dispose()
     except Exception as error:
-        raise StudyStoppedError(f"--storage: cannot be opened: {_first_line(error)}") from error
+        raise stopped_by(error, f"--storage: cannot be opened: {first_line(error)}") from error
 
 
 @contextmanager
@@ -128,14 +132,24 @@ def storage_told() -> Iterator[None]:
     try:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:
-        reason = error.__cause__ if isinstance(error.__cause__, SQLAlchemyError) else error
-        raise StudyStoppedError(f"--storage: {_first_line(reason)}. What is finished is kept") from error
+        raise stopped_by(error, f"--storage: {reason_of(error)}. What is finished is kept") from error
 
 
 def is_known(name: str, url: str | None, home: Home) -> bool:
-    """Whether a study of that name exists; looking makes no files."""
-    storage = open_to_read(url, home)
-    return storage is not None and any(study.study_name == name for study in all_studies(storage))
+    """Whether a study of that name exists; looking makes no files, and reads no trials."""
+    if url is not None:
+        storage = open_to_read(url, home)
+    else:
+        storage = JournalStorage(StudyRecords(home.journal)) if home.journal.exists() else None
+    try:
+        return storage is not None and "identity" in storage.get_study_user_attrs(
+            storage.get_study_id_from_name(name)
+        )
+    except KeyError:
+        return False
+    finally:
+        if storage is not None:
+            storage.remove_session()  # a worker is to keep one connection open, not two
 
 
 def all_studies(storage: BaseStorage) -> list[optuna.Study]:
@@ -183,7 +197,3 @@ def make_pruner(search: SearchSection) -> optuna.pruners.BasePruner:
     if search.pruner == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
     return optuna.pruners.NopPruner()
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

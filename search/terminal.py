@@ -14,17 +14,13 @@ from rich.progress import Progress
 
 from data_prep.problems import InputError
 from search.home import Home
+from search.placement import Placement, note_on, place
 from search.results import study_record
+from search.saying import say as say
 from search.storage import open_to_read
 
 COHORT = {"name", "participants", "biopsies", "positive", "threshold", "excluded"}
 FOLDS = {"n", "repeats", "hash"}
-
-
-def say(line: str) -> None:
-    """One line on stdout, at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 @contextmanager
@@ -38,6 +34,16 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
             bar.update(task, description=f"{what} {done} of {total}", completed=done, total=total)
 
         yield move
+
+
+def placed(
+    workers: int | None, gpus: str | None, slots_per_gpu: int | None, require_gpu: bool
+) -> tuple[Placement, ...]:
+    """Where a command fits its models, see `search.placement.place`; a note on it goes to stderr."""
+    placements = place(workers, gpus, slots_per_gpu, require_gpu)
+    for line in note_on(placements, gpus):
+        sys.stderr.write(line + "\n")
+    return placements
 
 
 def open_existing(home: Home, url: str | None) -> BaseStorage | None:

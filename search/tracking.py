@@ -7,15 +7,17 @@ the first event is delivered, so importing this module costs nothing.
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 
 from search.delivery import Courier
 from search.links import run_url
 from search.log_values import curve_points, param_texts, tag_texts
-from search.mlflow_store.runs import MlflowSink
+from search.mlflow_store.runs import Guard, MlflowSink
 from search.run_ids import EXPERIMENT, RunIds
 from search.spool import Event, SpoolFile
 from search.tracking_uri import check_uri, without_password
@@ -37,6 +39,8 @@ class Tracker:
         spool: The study's spool folder, shared by all its processes.
         experiment: Name of the experiment, the study's name.
         study_id: Tells the study from another of its name that logs to the same server from another home.
+        guard: Makes what is held while the experiment or a run at its top is made, where processes of several
+            homes log one study; those of one home share the spool folder, which keeps them apart.
 
     Raises:
         InputError: The tracking URI is none that is supported.
@@ -44,11 +48,20 @@ class Tracker:
     """
 
     def __init__(
-        self, uri: str, artifacts: Path | None, spool: Path, experiment: str, study_id: str = ""
+        self,
+        uri: str,
+        artifacts: Path | None,
+        spool: Path,
+        experiment: str,
+        study_id: str = "",
+        guard: Guard = nullcontext,
     ) -> None:
         check_uri(uri)
         self._run_ids = RunIds(spool, uri, experiment)
-        sink = MlflowSink(uri, artifacts, experiment, self._run_ids, study_id or experiment)
+        self._session = secrets.token_hex(8)
+        sink = MlflowSink(
+            uri, artifacts, experiment, self._run_ids, study_id or experiment, guard, self._session
+        )
         self._courier = Courier(SpoolFile.create(spool), sink, f"MLflow at {without_password(uri)}")
         self._courier.start()
 
@@ -60,14 +73,17 @@ class Tracker:
         params: Mapping[str, object],
         parent: str | None = None,
         started: datetime | None = None,
+        is_new: bool = False,
     ) -> None:
         """Open the run of `key`, nested in the run of `parent`; a run that exists goes on.
 
         Of a run that exists, tags are overwritten, and parameters, which MLflow never changes, are completed.
-        `started` dates a run that is yet to be made; without it, it starts now.
+        `started` dates a run that is yet to be made; without it, it starts now. Where `is_new` says that
+        nobody can have started it before, it need not be looked for: MLflow looks at all runs for that.
         """
         event = {"name": name, "tags": tag_texts(tags), "params": param_texts(params), "parent": parent}
-        self._log("start", key, {**event, **_dated("started", started)})
+        told = {"new": self._session} if is_new else {}
+        self._log("start", key, {**event, **told, **_dated("started", started)})
 
     def log_params(self, key: str, params: Mapping[str, object]) -> None:
         """Add parameters; those that the run has already stay as they are, long values end in '…'."""

@@ -24,9 +24,14 @@ def check_uri(uri: str) -> None:
 
 
 def without_password(uri: str) -> str:
-    """The URI fit for messages.
+    """The URI, or a text with URIs in it, fit for messages.
+
+    A password that should have been encoded, as it holds @ or /, is hidden too.
 
     >>> without_password("https://jo:secret@mlflow.example:5000")
     'https://jo:***@mlflow.example:5000'
+    >>> without_password("postgresql://jo:s@cr/t@db/x"), without_password("postgresql://jo@db/x?password=t")
+    ('postgresql://jo:***@db/x', 'postgresql://jo@db/x?password=***')
     """
-    return re.sub(r"(://[^/:@]*):[^@/]*@", r"\1:***@", uri)
+    uri = re.sub(r"(://[^/:@\s]*):(?:[^/?#\s]*@|\S*@)", r"\1:***@", uri)
+    return re.sub(r"(?<=[?&]password=)[^&\s]*", "***", uri)

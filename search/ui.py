@@ -12,7 +12,7 @@ from socketserver import TCPServer, ThreadingMixIn
 from typing import TYPE_CHECKING, Any, TextIO
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from mlflow_server.access import LOOPBACK_ONLY, PASSWORD, USERNAME, Access, is_loopback
+from mlflow_server.access import LOOPBACK_ONLY, PASSWORD, UNENCRYPTED, USERNAME, Access, is_loopback
 from mlflow_server.config import ServerConfig
 from mlflow_server.launch import RunningServer, free_port, start
 from search.dashboard import FindRun, make_app
@@ -27,12 +27,6 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 __all__ = ["DashboardServer", "recorded_runs", "run_url", "serve", "trial_runs_url"]
-
-# What a browser shows beside the address says the same; whoever gives --host should hear it from us.
-UNENCRYPTED = (
-    "There is no encryption: across a network you don't trust, go through an SSH tunnel or a reverse proxy"
-    " with TLS."
-)
 
 
 class QuietHandler(WSGIRequestHandler):

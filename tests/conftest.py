@@ -14,6 +14,9 @@ import pytest
 from hypothesis import settings
 from scipy.ndimage import gaussian_filter
 
+from tests.postgresql import Cluster, cluster
+from tests.ray_head import Head, head
+
 MakeCohort = Callable[..., Path]
 
 # Machines share their cores, so there is no deadline; the same examples on each run, so none fails by chance.
@@ -37,6 +40,32 @@ def shared_cohort() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def make_cohort() -> MakeCohort:
     return write_cohort
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL server of the session; skips where none is installed. Who kills it starts it again."""
+    with cluster() as server:
+        if server is None:
+            pytest.skip("PostgreSQL is not installed: its initdb and postgres are looked for on the path")
+        yield server
+
+
+@pytest.fixture
+def database(postgres: Cluster) -> str:
+    """The address of an empty database of PostgreSQL, password included."""
+    return postgres.new_database()
+
+
+@pytest.fixture(scope="session")
+def ray_head() -> Iterator[Head]:
+    """A Ray cluster of the session, which this process may join; skips where Ray is not installed."""
+    with head() as found, pytest.MonkeyPatch.context() as patch:
+        if found is None:
+            pytest.skip("Ray is not installed: pip install 'radsearch[ray]'")
+        for name, value in found.environment.items():
+            patch.setenv(name, value)
+        yield found
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ import optuna
 
 from data_prep.files import make_folders, naming, write_at_end
 from data_prep.problems import InputError
-from search.booking import counts, exclusive
+from search.booking import counts
 from search.home import Home, StudyFolder
+from search.study_lock import exclusive
 
 FILE, LOCK = "looks.tsv", "looks.lock"
 COLUMNS = ("time", "command", "trials", "protocol")

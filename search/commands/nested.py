@@ -20,7 +20,7 @@ from search.audit.looks import look_at
 from search.home import Home
 from search.material import Material, prepare
 from search.opening import study_id
-from search.placement import Placement, place
+from search.placement import Placement
 from search.recorded import definition_of, recorded_study
 from search.refits.configurations import draw_configurations, hypermodels_asked
 from search.refits.fit import context_of
@@ -37,7 +37,7 @@ from search.statistics.performance import Measured, informative_pairs, performan
 from search.statistics.selection import Rule
 from search.storage import storage_told
 from search.study_file import Study, read_study
-from search.terminal import counting, say
+from search.terminal import counting, placed, say
 from search.versions import software_versions
 from search.widening import CHANGES
 
@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
     """Validate a study file's search as a whole."""
     study = read_study(Path(args.study), args.set, Path(args.cohort) if args.cohort else None)
     count = configurations_of(study, args.configurations)
-    home, placements = Home.at(args.home), place(args.workers, args.gpus)
+    home = Home.at(args.home)
+    placements = placed(args.workers, args.gpus, args.slots_per_gpu, args.require_gpu)
     recorded = _recorded(home, args.storage, study.name)
     check_recorded(study, home, recorded)
     home.check_writable(study.name)

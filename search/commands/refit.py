@@ -23,14 +23,14 @@ from search.errors import StudyStoppedError
 from search.explaining.effort import LIMIT_SECONDS
 from search.home import Home
 from search.opening import study_id
-from search.placement import Placement, place
+from search.placement import Placement
 from search.recorded import material_of, recorded_study
 from search.refits.crew import missing_fits, run_fits
 from search.refits.fit import Fit
 from search.refits.forecast import duration, fits_counted, forecast, pace_of, seconds_of
 from search.refits.ledger import FitLedger
 from search.storage import storage_told
-from search.terminal import counting, say
+from search.terminal import counting, placed, say
 from search.tracking_uri import check_uri
 
 LEDGER = "refit.jsonl"
@@ -40,7 +40,8 @@ LEDGER = "refit.jsonl"
 def run(args: argparse.Namespace) -> int:
     """Make a model folder of what a study selects; a fit whose model is there is never run twice."""
     home, name = Home.at(args.home), args.name or args.study
-    placements, out = place(args.workers, args.gpus), None if args.out is None else Path(args.out)
+    placements = placed(args.workers, args.gpus, args.slots_per_gpu, args.require_gpu)
+    out = None if args.out is None else Path(args.out)
     _check(args, name, out)
     recorded, study = recorded_study(home, args.storage, args.study, args.cohort)
     home.check_writable(study.name)

@@ -17,7 +17,6 @@ from search.errors import StudyStoppedError
 from search.home import Home
 from search.material import Material
 from search.opening import study_id
-from search.placement import place
 from search.recorded import material_of, recorded_study
 from search.report.audited import is_due
 from search.report.contents import contents, written_by
@@ -30,7 +29,7 @@ from search.report.results import findings
 from search.report.words import headline, paragraph
 from search.storage import open_storage, storage_told
 from search.study_file import Study
-from search.terminal import counting, say
+from search.terminal import counting, placed, say
 
 
 @storage_told()
@@ -60,10 +59,9 @@ def _evidence(args: argparse.Namespace, study: optuna.Study, definition: Study, 
         if is_due(study, definition, home):
             _audit(study, definition, home)
         if not args.skip_importance:
+            placements = placed(args.workers, args.gpus, args.slots_per_gpu, args.require_gpu)
             with counting("fitting the best trial again: fold") as progress:
-                measured_importance(
-                    study, definition, home, material, place(args.workers, args.gpus), progress
-                )
+                measured_importance(study, definition, home, material, placements, progress)
     with counting("estimating: step") as progress:
         return gather(study, definition, home, material, progress)
 
@@ -93,9 +91,12 @@ def _hand_on(
     args: argparse.Namespace, study: optuna.Study, home: Home, kept: dict[str, Path], lines: tuple[str, ...]
 ) -> None:
     """To MLflow and the dashboard; the report stands, whatever becomes of that."""
-    left = log_report(study, kept, home, args.tracking_uri)
-    if left:
-        _tell(f"MLflow has not taken {left} files yet; they wait in the home and go out at the next run")
+    try:
+        left = log_report(study, kept, home, args.tracking_uri)
+        if left:
+            _tell(f"MLflow has not taken {left} files yet; they wait in the home and go out at the next run")
+    except InputError as error:
+        _tell(f"MLflow could not be told: {error}")
     try:
         opened = optuna.load_study(study_name=study.study_name, storage=open_storage(args.storage, home))
         show_on_dashboard(opened, kept, home, lines)

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from search.home import Home
 from search.metrics import DIRECTIONS
-from search.placement import Placement, place
+from search.placement import Placement
 from search.recorded import material_of, recorded_study
 from search.refits.crew import run_fits
 from search.refits.fit import context_of
@@ -24,7 +24,7 @@ from search.refits.rescore import Plan, check_repeated, plan_of, scores_of
 from search.refits.rescored import Finalist, SchemeScores, write_scores
 from search.storage import storage_told
 from search.tables import network, number
-from search.terminal import counting, say
+from search.terminal import counting, placed, say
 
 LEDGER = "rescore.jsonl"
 
@@ -33,7 +33,7 @@ LEDGER = "rescore.jsonl"
 def run(args: argparse.Namespace) -> int:
     """Score the finalists of a study on other splits and seeds; a fit that is finished is never run twice."""
     home = Home.at(args.home)
-    placements = place(args.workers, args.gpus)
+    placements = placed(args.workers, args.gpus, args.slots_per_gpu, args.require_gpu)
     recorded, study = recorded_study(home, args.storage, args.study, args.cohort)
     with counting("reading volumes: participant") as progress:
         material = material_of(study, recorded, home, progress)

@@ -13,7 +13,7 @@ from data_prep.problems import InputError
 from data_prep.repeats import second_scans
 from search.home import Home
 from search.opening import study_id
-from search.placement import Placement, place
+from search.placement import Placement
 from search.recorded import material_of, recorded_study
 from search.refits.crew import run_fits
 from search.refits.forecast import fits_counted, forecast, pace_of, seconds_of
@@ -27,7 +27,7 @@ from search.retest.record import Retest, write_retest
 from search.retest.tables import agreement_table, features_table, notes
 from search.scenes import Scenes, no_repeats
 from search.storage import storage_told
-from search.terminal import counting, say
+from search.terminal import counting, placed, say
 
 LEDGER = "retest.jsonl"
 
@@ -36,7 +36,7 @@ LEDGER = "retest.jsonl"
 def run(args: argparse.Namespace) -> int:
     """Score second scans by models that never saw their participant; a finished fit is never run twice."""
     home = Home.at(args.home)
-    placements = place(args.workers, args.gpus)
+    placements = placed(args.workers, args.gpus, args.slots_per_gpu, args.require_gpu)
     out = None if args.out is None else Path(args.out)
     if out is not None:
         check_out(out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
@@ -19,7 +20,8 @@ from search.home import Home
 from search.links import is_server, trial_runs_url
 from search.live import LiveTable, PlainLines
 from search.metrics import DIRECTIONS
-from search.placement import place
+from search.patient import StorageAwayError
+from search.placement import note_on, place
 from search.report.audited import is_due
 from search.results import study_record
 from search.run_ids import EXPERIMENT, RunIds
@@ -27,6 +29,7 @@ from search.study_file import Study, read_study
 from search.supervisor import Outcome, RunOptions, run_study
 from search.tables import trials_table
 from search.terminal import counting, say
+from search.tracking_uri import without_password
 from search.verdict import verdict
 
 
@@ -39,14 +42,22 @@ def run(args: argparse.Namespace) -> int:
         storage=args.storage,
         tracking=args.tracking_uri,
         timeout=args.timeout,
+        grace=args.grace,
         source=Path(args.study).read_text(encoding="utf-8"),
-        placements=place(args.workers, args.gpus),
+        placements=place(args.workers, args.gpus, args.slots_per_gpu, args.require_gpu),
     )
     console = Console(stderr=True)
     minimize = DIRECTIONS[study.search.metric] == "minimize"
     with LiveTable(console, minimize) if console.is_terminal else PlainLines(sys.stderr) as listener:
+        for line in note_on(options.placements, args.gpus):
+            listener.note(line)
         outcome = run_study(study, home, options, listener)
-    _conclude(args, study, home, outcome)
+    try:
+        _conclude(args, study, home, outcome)
+    except StorageAwayError as error:
+        if not outcome.signalled:
+            raise
+        say(str(error))
     if not outcome.signalled and is_due(outcome.study, study, home):
         _audit(outcome, study, home)
     return 128 + outcome.signalled if outcome.signalled else 0
@@ -64,12 +75,12 @@ def _conclude(args: argparse.Namespace, study: Study, home: Home, outcome: Outco
             f"MLflow has not taken {outcome.undelivered} events yet; "
             "they wait in the home and go out at the next run"
         )
-    where = f" --home {args.home}" if args.home else ""
+    where = where_to_look(args)
     if outcome.signalled or outcome.timed_out:
         how = signal.Signals(outcome.signalled).name if outcome.signalled else "the time limit"
         say(f"Stopped by {how}, everything booked. The same command continues the study.")
     say(f"Look further: radsearch ui{where}")
-    link = _trials_link(args, study, home)
+    link = trials_link(args.tracking_uri, study, home)
     if link:
         say(f"              {link}")
     say(f"              radsearch show {study.name}{where}")
@@ -88,9 +99,16 @@ def _audit(outcome: Outcome, study: Study, home: Home) -> None:
     say(verdict_of(audit))
 
 
-def _trials_link(args: argparse.Namespace, study: Study, home: Home) -> str | None:
-    """The page of the study's trials on a tracking server, the best first; None for the embedded database."""
-    uri, metric = args.tracking_uri, study.search.metric
+def where_to_look(args: argparse.Namespace) -> str:
+    """The flags by which other commands find the study; a password is left to whoever types them."""
+    home = f" --home {args.home}" if args.home else ""
+    is_set = args.storage in (None, os.environ.get("RADSEARCH_STORAGE"))
+    return home if is_set else f"{home} --storage {without_password(args.storage)}"
+
+
+def trials_link(uri: str | None, study: Study, home: Home) -> str | None:
+    """The page of the study's trials on a tracking server, the best first; None for a database."""
+    metric = study.search.metric
     if uri is None or not is_server(uri):
         return None
     experiment = RunIds(home.study(study.name).spool, uri, study.name).get(EXPERIMENT)

@@ -22,7 +22,7 @@ from search.facts import rule_of
 from search.home import Home
 from search.material import Material, prepare
 from search.opening import study_id
-from search.placement import Placement, place
+from search.placement import Placement
 from search.recorded import material_of, recorded_study
 from search.records import FoldResult
 from search.refits.configurations import draw_configurations, hypermodels_asked
@@ -40,7 +40,7 @@ from search.refits.reduction import as_begun, reduced
 from search.refits.selected import selected_text, teller
 from search.storage import storage_told
 from search.study_file import Study
-from search.terminal import counting, say
+from search.terminal import counting, placed, say
 from search.versions import software_versions
 
 SHUFFLED = {"global": "between participants", "within": "within participants"}
@@ -110,7 +110,7 @@ def _setting(args: argparse.Namespace) -> Setting:
     begun, changed = as_begun(study, recorded)
     smaller, reductions = reduced(begun, args.set)
     home.check_writable(study.name)
-    placements = place(args.workers, args.gpus)
+    placements = placed(args.workers, args.gpus, args.slots_per_gpu, args.require_gpu)
     with counting("reading volumes: participant") as progress:
         material = material_of(study, recorded, home, progress)
         if args.set:

@@ -109,6 +109,7 @@ def verify(
         "folder": str(folder.absolute()),
         "study": plan.study.to_json(),
         "home": str(home.root),
+        "cache": str(home.cache),
         "material": plan.material.hash,
     }
     entries = Model.open(folder).facts.members_of(None)
@@ -227,7 +228,7 @@ def main() -> None:
 
 def _say_again(request: Mapping[str, Any]) -> Iterator[Said]:
     """What each member that learned from all biopsies says of them; one is in memory at a time."""
-    study, home = Study.from_json(request["study"]), Home(Path(request["home"]))
+    study, home = Study.from_json(request["study"]), Home(Path(request["home"]), Path(request["cache"]))
     model, material = Model.open(Path(request["folder"])), prepare(study, home, frozen=True)
     if material.hash != request["material"]:
         raise InputError("cohort: the cohort changed while the model was made")

@@ -9,9 +9,10 @@ from __future__ import annotations
 import fcntl
 import math
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -19,7 +20,6 @@ import optuna
 from optuna.storages import BaseStorage
 
 from data_prep.problems import InputError, nearest
-from search.booking import exclusive
 from search.doctor.checkup import Finding, Report
 from search.doctor.leftovers import leftovers, remove
 from search.doctor.lost_notes import lost_notes, write_note
@@ -28,12 +28,14 @@ from search.doctor.lost_runs import runs_check
 from search.doctor.lost_trials import check_hosts, rehearsal, take_up, unjudged
 from search.errors import StudyStoppedError
 from search.facts import StudyFacts
-from search.home import Home
+from search.home import Home, StudyFolder
 from search.journal import inspect_journal, mend_journal
 from search.opening import study_id
 from search.storage import all_studies, open_storage, open_to_read, storage_told
 from search.study_file import Study
+from search.study_lock import Lock, exclusive, lock_of
 from search.tracking_uri import check_uri
+from search.unbooked import Place, adopt, foresee
 
 Tell = Callable[[str], None]
 
@@ -173,12 +175,15 @@ def examine_study(opened: optuna.Study, home: Home, options: DoctorOptions, repo
         if not options.dry_run:
             stack.enter_context(_in_turn(folder.root / "doctor.lock", options.patience))
         began = time.time_ns() // 1_000_000
-        study, lock = opened, folder.reaper_lock
+        study: optuna.Study = opened
+        lock: Lock = lock_of(opened._storage, folder)
         if options.dry_run:
             study, lock = stack.enter_context(rehearsal(opened))
         if not _is_understood(study, report):
             return
-        report.add(*take_up(study, lock, options.lost_hosts))
+        report.add(
+            *take_up(study, lock, options.lost_hosts, partial(_unbooked, study, folder, lock, options))
+        )
         report.notes += unjudged(study)
         definition = _definition(folder.definition)
         if definition is None:
@@ -199,6 +204,15 @@ def examine_study(opened: optuna.Study, home: Home, options: DoctorOptions, repo
         _mend_pictures(pictures, report)
         _mend_notes(opened, check.busy, report)
         check.agree(report, pictures)
+
+
+def _unbooked(
+    study: optuna.Study, folder: StudyFolder, lock: Lock, options: DoctorOptions
+) -> Sequence[Place]:
+    """Book what was finished while the database was away; in a dry run, where that would be booked."""
+    if options.dry_run:
+        return foresee(study, folder.unbooked)
+    return adopt(study, folder.unbooked, lock, lambda key, fold: None)  # MLflow is compared afterwards
 
 
 @contextmanager

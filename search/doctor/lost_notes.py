@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from types import SimpleNamespace
 
 import optuna
-import optuna_dashboard
 from optuna.artifacts import get_all_artifact_meta
 from optuna.trial import FrozenTrial
 
 from search.booking import booked_settings, finished_folds, is_superseded, key_of
-from search.dashboard import save_trial_note, trial_note
+from search.dashboard import has_note, save_trial_note, trial_note
 from search.facts import ending_of, message_of
 from search.links import run_path
 from search.publishing import ending_lines
@@ -25,6 +23,7 @@ def lost_notes(study: optuna.Study, busy: Collection[int]) -> list[FrozenTrial]:
         study: The study.
         busy: Keys of trials that a process works on.
     """
+    kept = study._storage.get_study_system_attrs(study._study_id)  # with every note, so read once
     return [
         trial
         for trial in study.get_trials(deepcopy=False)
@@ -33,7 +32,7 @@ def lost_notes(study: optuna.Study, busy: Collection[int]) -> list[FrozenTrial]:
         and not is_superseded(trial)
         and booked_settings(trial) is not None
         and ending_of(trial).cause != "owner lost"
-        and not _note(study, trial)
+        and not has_note(kept, trial)
     ]
 
 
@@ -47,9 +46,3 @@ def write_note(study: optuna.Study, trial: FrozenTrial) -> None:
         for meta in get_all_artifact_meta(trial, storage=study._storage)
     }
     save_trial_note(study, trial, trial_note(lines, shown, run_path(study.study_name, key_of(trial))))
-
-
-def _note(study: optuna.Study, trial: FrozenTrial) -> str:
-    # As in `save_trial_note`: a frozen trial knows neither its study nor its storage.
-    target = SimpleNamespace(storage=study._storage, study=study, _trial_id=trial._trial_id)
-    return str(optuna_dashboard.get_note(target))

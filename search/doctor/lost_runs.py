@@ -16,7 +16,7 @@ from typing import TypeAlias
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search.booking import UNBOOKED_SECONDS, key_of
+from search.booking import UNOWNED_SECONDS, key_of
 from search.delivery import Outage, Rejected
 from search.doctor.agreement import differences
 from search.doctor.checkup import Finding, Report
@@ -298,7 +298,7 @@ def _is_fresh(trial: FrozenTrial) -> bool:
     """Whether a living process may not have said yet how the trial ended."""
     ended = trial.datetime_complete
     return ended is not None and (
-        (datetime.now(UTC) - ended.astimezone(UTC)).total_seconds() < UNBOOKED_SECONDS
+        (datetime.now(UTC) - ended.astimezone(UTC)).total_seconds() < UNOWNED_SECONDS
     )
 
 

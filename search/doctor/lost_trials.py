@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,9 +13,11 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from data_prep.problems import InputError
-from search.booking import is_superseded, reap, requeue
+from search.booking import reap, requeue, uncopied
 from search.doctor.checkup import Finding
 from search.owner import Owner
+from search.study_lock import Lock
+from search.unbooked import Place
 
 OWNER_LOST = "owner lost"
 
@@ -42,15 +44,22 @@ def check_hosts(hosts: Collection[str]) -> None:
         )
 
 
-def take_up(study: optuna.Study, lock: Path, lost_hosts: Collection[str]) -> list[Finding]:
+def take_up(
+    study: optuna.Study,
+    lock: Lock,
+    lost_hosts: Collection[str],
+    book: Callable[[], Sequence[Place]] = tuple,
+) -> list[Finding]:
     """Fail the running trials of dead owners and put copies in line; make the copies that are missing.
 
     Args:
         study: The study.
         lock: As in `search.booking.reap`.
         lost_hosts: Machines whose processes are all dead.
+        book: Books what such owners had finished while the database was away, or says what it would.
     """
-    unmade = [trial.number for trial in _without_copy(study)]
+    unmade = [trial.number for trial in uncopied(study.get_trials(deepcopy=False))]
+    booked = book()
     dead = reap(study, lock)
     for trial in _running_elsewhere(study):
         if _host(trial) in lost_hosts:
@@ -61,6 +70,10 @@ def take_up(study: optuna.Study, lock: Path, lost_hosts: Collection[str]) -> lis
     findings = [
         Finding(name, "copy missing", f"trial {number}", f"put in line again as trial {copies.get(number)}")
         for number in unmade
+    ]
+    findings += [
+        Finding(name, "fold not booked", f"fold {split} of trial {number}", "booked")
+        for number, split in booked
     ]
     for number in dead:
         after = f"taken up again as trial {copies[number]}" if number in copies else "lost too often to go on"
@@ -77,12 +90,6 @@ def unjudged(study: optuna.Study) -> list[str]:
         f"should that machine be lost: --lost-host {_host(trial)}"
         for trial in _running_elsewhere(study)
     ]
-
-
-def _without_copy(study: optuna.Study) -> list[FrozenTrial]:
-    trials = study.get_trials(deepcopy=False)
-    origins = {trial.user_attrs.get("retry_of") for trial in trials}
-    return [trial for trial in trials if is_superseded(trial) and trial.number not in origins]
 
 
 def _running_elsewhere(study: optuna.Study) -> list[FrozenTrial]:

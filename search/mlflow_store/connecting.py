@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy
 
-from search.delivery import Outage, Rejected
+from search.delivery import Denied, Outage, Rejected
+from search.errors import StudyStoppedError
 from search.sqlite_files import file_made_once, one_at_a_time
 from search.tracking_uri import without_password
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 # Error codes by which MLflow says that the request itself is wrong.
 AT_FAULT = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"}
+DENIED = "PERMISSION_DENIED"
 
 # The courier repeats by itself, so one request neither repeats nor waits for long.
 SETTINGS = {
@@ -34,7 +36,7 @@ SETTINGS = {
 
 def client_at(uri: str) -> MlflowClient:
     """A client of the runs and models at a tracking URI, whose SQLite file is made where there is none."""
-    _prepare()
+    prepare()
     from mlflow import MlflowClient
 
     with one_at_a_time(uri):
@@ -55,7 +57,7 @@ def _provide_database(uri: str) -> None:
         engine.dispose()
 
 
-def _prepare() -> None:
+def prepare() -> None:
     """Settings that MLflow reads from the environment, and silence: the courier reports what matters."""
     shows_bars = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": str(sys.stderr.isatty()).lower()}
     for name, value in (SETTINGS | shows_bars).items():
@@ -80,7 +82,7 @@ def connecting() -> Iterator[None]:
 
 @contextmanager
 def verdicts() -> Iterator[None]:
-    """Translate errors into `Rejected` (the event is at fault) and `Outage` (anything else)."""
+    """Translate errors into `Rejected` (the event is at fault) and `Outage` (the rest, `Denied` among it)."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
@@ -89,10 +91,12 @@ def verdicts() -> Iterator[None]:
     except MlflowException as error:
         cause = error.__cause__
         broken = isinstance(cause, SQLAlchemyError) and not isinstance(cause, DataError | IntegrityError)
+        # A server that has run out of database connections answers as if the request were at fault.
+        broken = broken or "QueuePool limit" in str(error)
         if error.error_code in AT_FAULT and not broken:
             raise Rejected(_line(error)) from error
-        raise Outage(_line(error)) from error
-    except (SQLAlchemyError, OSError) as error:
+        raise (Denied if error.error_code == DENIED else Outage)(_line(error)) from error
+    except (SQLAlchemyError, OSError, StudyStoppedError) as error:  # the last, of what guards the store
         raise Outage(_line(error)) from error
     except (KeyError, TypeError, ValueError) as error:
         raise Rejected(f"{type(error).__name__}: {_line(error)}") from error

@@ -6,9 +6,11 @@ MLflow is imported when the first request is made, so importing this module cost
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from search.delivery import JOINED, METRICS_AT_ONCE, Rejected
 from search.ledger import FoundRun
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
+Guard: TypeAlias = Callable[[], AbstractContextManager[None]]
 
 KEY_TAG, STUDY_TAG, OPENED_TAG = "radsearch.key", "radsearch.study", "radsearch.opened"
 PARENT_TAG = "mlflow.parentRunId"
@@ -30,6 +33,8 @@ PARENT_TAG = "mlflow.parentRunId"
 # Limits of one MLflow request (mlflow/utils/validation.py).
 PARAMS_AT_ONCE = TAGS_AT_ONCE = 100
 RUNS_AT_ONCE = 1000
+
+FRESH_SECONDS = 30.0  # a process that is silent for so long still has its trials (`--grace`)
 
 
 class MlflowSink:
@@ -41,16 +46,28 @@ class MlflowSink:
         experiment: Name of the experiment: made if it is missing, restored if it was deleted.
         run_ids: Where the runs of this experiment are noted.
         study_id: What marks the runs of this study among others in the experiment.
+        guard: As in `Tracker`.
+        session: Of the `Tracker` whose events these are; others come from processes that died.
     """
 
     def __init__(
-        self, uri: str, artifacts: Path | None, experiment: str, run_ids: RunIds, study_id: str
+        self,
+        uri: str,
+        artifacts: Path | None,
+        experiment: str,
+        run_ids: RunIds,
+        study_id: str,
+        guard: Guard = nullcontext,
+        session: str = "",
     ) -> None:
         self._uri = uri
         self._artifacts = artifacts
         self._experiment = experiment
         self._study_id = study_id
         self._run_ids = run_ids
+        self._guard = guard
+        self._session = session
+        self._tried: set[str] = set()  # keys of new runs that were asked for, and may be there
         self._connected: tuple[MlflowClient, str] | None = None
         self._handlers: dict[str, Callable[[MlflowClient, Event], None]] = {
             "start": self._start,
@@ -94,10 +111,7 @@ class MlflowSink:
         with self._run_ids.locked() as note:
             found = client.get_experiment_by_name(self._experiment)
             if found is None:
-                location = self._artifacts.absolute().as_uri() if self._artifacts else None
-                # The kind chooses the UI's view: runs and models rather than traces of a language model.
-                tags = {"mlflow.experimentKind": "custom_model_development"}
-                identifier = str(client.create_experiment(self._experiment, location, tags))
+                identifier = self._make_experiment(client)
             else:
                 identifier = str(found.experiment_id)
                 if found.lifecycle_stage == "deleted":
@@ -105,17 +119,49 @@ class MlflowSink:
             note(EXPERIMENT, identifier)
         return identifier
 
+    def _make_experiment(self, client: MlflowClient) -> str:
+        location = self._artifacts.absolute().as_uri() if self._artifacts else None
+        # The kind chooses the UI's view: runs and models rather than traces of a language model.
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        with self._guard():
+            found = client.get_experiment_by_name(self._experiment)  # of another home, a moment ago
+            if found is not None:
+                return str(found.experiment_id)
+            return str(client.create_experiment(self._experiment, location, tags))
+
     def _start(self, client: MlflowClient, event: Event) -> None:
         key, opened = event["key"], {OPENED_TAG: str(event["time"])}
         with self._run_ids.locked() as note:
-            run = self._find(client, key)
+            run = None if self._is_first(event) else self._find(client, key)
             if run is None:
-                run = self._create(client, event, opened)
+                run = self._made_once(client, event, opened)
             elif self._is_news(run, event):
                 client.update_run(run.info.run_id, status="RUNNING", name=event["name"])
                 self._tag(client, run.info.run_id, event["tags"] | opened)
             note(key, run.info.run_id)
+        self._tried.discard(key)
         self._complete(client, run, event["params"])
+
+    def _is_first(self, event: Event) -> bool:
+        """Whether there can be no run of an event's key yet, so that none is looked for.
+
+        That is so while a new run is asked for once, as the answer may have been lost; by the process that
+        said so; and a moment ago, as a trial of whose process nothing was heard may be run by another.
+        """
+        key, age = event["key"], time.time() - event["time"] / 1000
+        is_first = event.get("new") == self._session and age < FRESH_SECONDS and key not in self._tried
+        self._tried.add(key)
+        return is_first and self._run_ids.get(key) is None
+
+    def _made_once(self, client: MlflowClient, event: Event, opened: Mapping[str, str]) -> Run:
+        """Make a run, unless another home has made it a moment ago.
+
+        That may be of a run at the top, which all homes start. One below it is of whoever holds the trial.
+        """
+        if event["parent"] is not None:
+            return self._create(client, event, opened)
+        with self._guard():
+            return self._find(client, event["key"]) or self._create(client, event, opened)
 
     def _create(self, client: MlflowClient, event: Event, opened: Mapping[str, str]) -> Run:
         tags = event["tags"] | opened | {KEY_TAG: event["key"], STUDY_TAG: self._study_id}

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from data_prep.files import make_folders, naming, write_at_end
 from data_prep.problems import InputError
-from search.booking import exclusive
 from search.home import StudyFolder
+from search.study_lock import exclusive
 
 FILE, LOCK = "permutation-tests.jsonl", "permutation-tests.lock"
 

@@ -14,9 +14,9 @@ from optuna.artifacts import get_all_artifact_meta, upload_artifact
 from data_prep.files import whole_file
 from search.dashboard import artifact_store
 from search.home import Home, StudyFolder
-from search.links import is_server
 from search.opening import study_id
 from search.publishing import STUDY
+from search.tracked import artifacts_of, tracking_of
 from search.tracking import Tracker
 
 PICTURE = ".png"
@@ -53,13 +53,16 @@ def log_report(study: optuna.Study, kept: Mapping[str, Path], home: Home, tracki
         study: The study in Optuna.
         kept: Of `keep`.
         home: Where it lives.
-        tracking: MLflow's tracking URI; None for the database in the home.
+        tracking: MLflow's tracking URI; None for where the study was opened.
 
     Returns:
         How many events wait in the home for the next run, or for `radsearch doctor`.
+
+    Raises:
+        InputError: Where the study was opened cannot be reached from here.
     """
-    uri, name = tracking or home.tracking_uri, study.study_name
-    artifacts = None if is_server(uri) else home.tracking_artifacts
+    uri, name = tracking_of(study, tracking, home), study.study_name
+    artifacts = artifacts_of(study, uri, home)
     tracker = Tracker(uri, artifacts, home.study(name).spool, name, study_id(study))
     try:
         for name, path in kept.items():

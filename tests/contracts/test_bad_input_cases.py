@@ -1,10 +1,11 @@
-"""What the suite of bad input holds: 534 cases, each run through the command line, and searches for more."""
+"""What the suite of bad input holds: 575 cases, each run through the command line, and searches for more."""
 
 from __future__ import annotations
 
 import re
 
 from tests.contracts import (
+    test_bad_input_cluster,
     test_bad_input_cohorts,
     test_bad_input_commands,
     test_bad_input_deployment,
@@ -16,6 +17,7 @@ from tests.contracts import (
 )
 
 MODULES = (
+    test_bad_input_cluster,
     test_bad_input_cohorts,
     test_bad_input_commands,
     test_bad_input_deployment,

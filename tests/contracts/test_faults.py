@@ -12,121 +12,24 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache, partial
-from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
-from search.claims import trial_seed
-from tests.contracts.faults.books import Books, lines_of
+from tests.contracts.faults.books import lines_of
 from tests.contracts.faults.harness import finish, mend, report, verdict
-from tests.contracts.faults.havoc import Havoc, PairHavoc, answers_amiss
+from tests.contracts.faults.havoc import PairHavoc
 from tests.contracts.faults.points import Point, noted, sample
-from tests.contracts.faults.victims import (
-    LIGHT,
-    NAME,
-    REAL,
-    Cold,
-    Victim,
-    Warm,
-    child_of,
-    is_stopped,
-    make_victim,
-    provide_database,
-    until,
-)
+from tests.contracts.faults.victims import LIGHT, REAL, Victim, child_of, is_stopped, until
+from tests.contracts.faults.ward import JOURNAL_LOCKED, SEED, Ward, check, crash, die_at, disturb
 
-SEED = int(os.environ.get("RADSEARCH_FAULT_SEED", "0"))
-JOURNAL_LOCKED = "open optuna.journal.lock"
 FOLD_BOOKED = "sync optuna.journal SET_TRIAL_SYSTEM_ATTR radsearch:fold:N"
 
 
-@dataclass
-class Ward:
-    """Makes victims of a kind, and knows how each would end undisturbed."""
-
-    folder: Path
-    cohort: Path
-    warm: Warm
-    made: int = 0
-
-    def victim(self, trials: int, sampler: str = "random", text: str = LIGHT, folds: int = 3) -> Victim:
-        self.made += 1
-        victim = make_victim(self.folder / str(self.made), self.cohort, text, trials, sampler, folds)
-        provide_database(victim, self.empty_database())
-        return victim
-
-    @cache  # noqa: B019 - lives as long as the session
-    def empty_database(self) -> Path:
-        path = self.folder / "empty.db"
-        MlflowClient(f"sqlite:///{path}").search_experiments()
-        return path
-
-    @cache  # noqa: B019
-    def undisturbed(
-        self, trials: int, sampler: str, text: str = LIGHT, folds: int = 3
-    ) -> tuple[list[FrozenTrial], list[Point]]:
-        """The trials of a run that nobody disturbs, and every point at which one could have died."""
-        victim = self.victim(trials, sampler, text, folds)
-        log = victim.folder / "points.jsonl"
-        points = {"root": str(victim.home), "log": str(log), "point": None}
-        if text == REAL:
-            finish(Cold(victim), victim)
-        else:
-            finish(self.warm.start(victim, points), victim)
-        mend(self.warm, victim)
-        trials_of = Books(victim.home, NAME).trials()
-        wrong = verdict(victim, trials_of, traced=text == LIGHT)
-        assert not wrong, report(wrong, ["nothing at all"], "the first run")
-        points_of = noted(log) if log.exists() else []
-        # What is then written to the journal has a point of its own.
-        return trials_of, [point for point in points_of if point.label != JOURNAL_LOCKED]
-
-    __hash__ = object.__hash__
-
-
-@pytest.fixture(scope="session")
-def ward(make_cohort: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
-    folder = tmp_path_factory.mktemp("faults")
-    cohort = make_cohort(folder / "cohort", participants=12, biopsies=36, sequences=("T1", "T2"), size=12)
-    warm = Warm()
-    yield Ward(folder, cohort, warm)
-    warm.close()
-
-
-def check(
-    ward: Ward, victim: Victim, havoc: Havoc, undisturbed: list[FrozenTrial], supervisors: int = 1
-) -> None:
-    """Go through the books of a study that has come to its end, and throw it away."""
-    mend(ward.warm, victim)
-    traced = victim.trace.exists()
-    wrong = havoc.wrong + verdict(victim, undisturbed, supervisors, traced)
-    if traced:
-        trials = Books(victim.home, NAME).trials()
-        wrong += answers_amiss(trials, victim.splits.read_text(), lambda place: trial_seed(0, place))
-    assert not wrong, report(wrong, havoc.history, f"RADSEARCH_FAULT_SEED={SEED}; moments vary a little")
-    shutil.rmtree(victim.folder)
-
-
-def disturb(
-    ward: Ward, kills: int, sampler: str, seed: int, trials: int, text: str = LIGHT, span: float = 0.8
-) -> None:
-    """Kill processes of one study after another until so many are dead."""
-    undisturbed, _ = ward.undisturbed(trials, sampler, text)
-    rest = kills
-    while rest > 0:
-        victim = ward.victim(trials, sampler, text)
-        havoc = Havoc(victim, partial(Cold if text == REAL else ward.warm.start, victim), seed, span)
-        havoc.go(rest)
-        check(ward, victim, havoc, undisturbed)
-        assert havoc.kills
-        rest, seed = rest - havoc.kills, seed + 1000
+@pytest.fixture
+def ward(embedded: Ward) -> Ward:
+    return embedded
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
@@ -192,32 +95,6 @@ def test_two_reapers_make_one_copy_even_where_one_is_held_up(ward: Ward) -> None
     assert not wrong, report(wrong, [str(point)], "this test")
 
 
-def die_at(ward: Ward, victim: Victim, point: Point) -> bool:
-    """Run the victim until that point, or to its end where it never comes by; whether it died."""
-    log = victim.folder / "points.jsonl"
-    points = {"root": str(victim.home), "log": str(log), "point": list(point)}
-    code = ward.warm.start(victim, points).wait(60)
-    assert code in (-9, 0), f"{point}: the run ended with {code}; it said\n{victim.log.read_text()}"
-    return code == -9
-
-
-def crash(ward: Ward, points: list[Point], trials: int = 2, folds: int = 2) -> None:
-    """At each point, kill a run of a small study there, and continue it."""
-    undisturbed, _ = ward.undisturbed(trials, "random", LIGHT, folds)
-    wrong, died = [], 0
-    for point in points:
-        victim = ward.victim(trials, "random", folds=folds)
-        died += die_at(ward, victim, point)
-        finish(ward.warm.start(victim), victim)
-        mend(ward.warm, victim)
-        found = verdict(victim, undisturbed)
-        wrong += [f"killed {point}: {line}" for line in found]
-        if not found:
-            shutil.rmtree(victim.folder)
-    assert not wrong, report(wrong, map(str, points), f"RADSEARCH_FAULT_SEED={SEED}, or these points alone")
-    assert died > 0.8 * len(points)  # what a thread writes when may differ from the rehearsal
-
-
 PARTS = 4
 
 
@@ -268,7 +145,7 @@ def test_a_reaper_killed_half_way_is_followed_by_two_at_once(ward: Ward) -> None
             finish(run, victim)
         mend(ward.warm, victim)
         wrong += [f"killed {point}: {line}" for line in verdict(victim, undisturbed, supervisors=2)]
-        copies = [t for t in Books(victim.home, NAME).trials() if t.user_attrs.get("retry_of") == 0]
+        copies = [t for t in victim.books.trials() if t.user_attrs.get("retry_of") == 0]
         if len(copies) != 1:
             wrong.append(f"killed {point}: {len(copies)} copies of the trial")
     assert not wrong, report(wrong, map(str, points), "the same points")
@@ -278,7 +155,7 @@ def test_a_reaper_killed_half_way_is_followed_by_two_at_once(ward: Ward) -> None
 def test_a_trial_hit_three_times_is_given_up_and_the_others_go_on(ward: Ward, who: tuple[str, ...]) -> None:
     undisturbed, _ = ward.undisturbed(4, "random")
     victim = ward.victim(4)
-    books = Books(victim.home, NAME)
+    books = victim.books
 
     def runs_with(retries: int) -> bool:
         return any(

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("data_prep", "mlflow_server", "models", "search")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+LOCKS = [ROOT / "requirements" / f"{build}.txt" for build in ("cpu", "gpu")]  # the server needs less
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef]:
@@ -54,6 +54,7 @@ PARTS = [
             "doctor",
             "explaining",
             "gallery",
+            "launchers",
             "maps",
             "mlflow_store",
             "refits",

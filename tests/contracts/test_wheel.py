@@ -31,7 +31,7 @@ def test_a_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
         str(path.relative_to(source))
         for name in PACKAGES
         for path in (source / name).rglob("*")
-        if path.is_file()
+        if path.is_file() and not path.name.startswith("Dockerfile")  # it builds from a checkout
     }
     assert len(wanted) > 400
     assert wanted <= held, sorted(wanted - held)

@@ -18,3 +18,15 @@ def test_the_limit_of_the_control_group_counts_where_there_is_one(
         (tmp_path / "memory.max").write_text(limit)
     monkeypatch.setattr(memory, "_CGROUP", tmp_path / "memory.max")
     assert memory.memory_bytes() == (expected or int(total.split()[1]) * 1024)
+
+
+@pytest.mark.parametrize(
+    ("granted", "expected"), [("512", 512 * 2**20), ("0", None), ("", None), ("x", None)]
+)
+def test_what_slurm_granted_is_not_passed(
+    monkeypatch: pytest.MonkeyPatch, granted: str, expected: int | None
+) -> None:
+    monkeypatch.delenv("SLURM_MEM_PER_NODE", raising=False)
+    before = memory.memory_bytes()
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", granted)
+    assert memory.memory_bytes() == (expected or before)

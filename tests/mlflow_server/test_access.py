@@ -9,6 +9,7 @@ from mlflow_server.access import (
     in_url,
     is_loopback,
     read_access,
+    read_place,
 )
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound here
@@ -40,6 +41,11 @@ def test_beyond_loopback_both_variables_are_asked_for_at_once(host):
 def test_nothing_opens_beyond_loopback_without_credentials_whoever_asks(host):
     with pytest.raises(AccessError, match="beyond loopback a password is needed"):
         Access(host)
+
+
+def test_no_name_is_answered_to_without_credentials_whoever_asks():
+    with pytest.raises(AccessError, match=r"with mlflow\.lab a password is needed"):
+        Access("127.0.0.1", ("mlflow.lab",))
 
 
 @pytest.mark.parametrize("host", [EVERYWHERE, "::"])
@@ -81,6 +87,25 @@ def test_this_machine_finds_its_own_server(host, names, contact):
 def test_names_without_an_address_would_do_nothing_and_are_refused():
     (line,) = problems("127.0.0.1", "lab.example")
     assert line.startswith("--allowed-hosts: names matter only beyond this machine")
+
+
+def test_behind_a_proxy_names_on_loopback_make_sense_and_need_a_password():
+    access = read_access("127.0.0.1", "Lab.Example", GOOD, proxied=True)
+    assert (access.host, access.hosts[-1]) == ("127.0.0.1", "lab.example")
+    with pytest.raises(AccessError) as raised:
+        read_access("127.0.0.1", "lab.example", {}, proxied=True)
+    assert [line.partition(":")[0] for line in raised.value.problems] == [PASSWORD, SECRET_KEY]
+    assert read_access("127.0.0.1", "", {}, proxied=True).credentials is None
+
+
+def test_a_place_is_read_without_passwords_and_refused_as_with_them():
+    assert read_place("localhost", "") == ("127.0.0.1", ())
+    assert read_place("10.0.0.7", "Lab,2001:db8::2") == ("10.0.0.7", ("lab", "[2001:db8::2]"))
+    assert read_place("::1", "lab", proxied=True) == ("::1", ("lab",))
+    for host, names in ((EVERYWHERE, ""), ("127.0.0.1", "lab"), ("lab", "*")):
+        with pytest.raises(AccessError) as raised:
+            read_place(host, names)
+        assert raised.value.problems == problems(host, names, GOOD)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,34 @@ def test_no_secret_is_part_of_the_command_line_or_of_a_text(open_config):
     assert set(open_config.secrets) == {*SECRETS.values(), "p%40ss-of-anna", "p@ss-of-anna"}
     environment = open_config.environment({})
     assert {name: environment[name] for name in SECRETS} == SECRETS
-    assert environment["MLFLOW_BACKEND_STORE_URI"] == URI
+
+
+def test_postgresql_s_password_is_given_to_libpq_and_stands_in_no_address(open_config):
+    environment = open_config.environment({"PGPASSWORD": "of another database"})
+    assert environment["PGPASSWORD"] == "p@ss-of-anna"
+    assert environment["MLFLOW_BACKEND_STORE_URI"].startswith("postgresql://anna@db/mlflow?connect_timeout=")
+    assert not [name for name, value in environment.items() if "p%40ss-of-anna" in value]
+    given = ServerConfig("postgresql://anna@db/mlflow", Path("/home/a")).environment({"PGPASSWORD": "mine"})
+    assert given["PGPASSWORD"] == "mine"
+
+
+def test_accounts_lie_in_a_file_or_with_the_runs(open_config):
+    assert open_config.accounts_uri is None
+    shared = replace(open_config, shared=True).accounts_uri
+    assert shared == open_config.environment({})["MLFLOW_BACKEND_STORE_URI"]
+
+
+def test_other_databases_and_what_is_no_address_are_left_to_mlflow():
+    for uri in ("mysql://anna:secret@db/mlflow", "postgresql://anna:secret@db:port/mlflow"):
+        environment = ServerConfig(uri, Path("/home/a")).environment({})
+        assert (environment["MLFLOW_BACKEND_STORE_URI"], "PGPASSWORD" in environment) == (uri, False)
+
+
+def test_there_are_connections_for_all_that_mlflow_serves_at_once(config):
+    environment = config.environment({"MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "7"})
+    at_once = 40  # threads of anyio.to_thread
+    assert int(environment["MLFLOW_SQLALCHEMYSTORE_POOL_SIZE"]) >= at_once
+    assert environment["MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW"] == "7"
 
 
 def test_the_environment_is_inherited_without_what_would_open_or_move_the_server(config):
@@ -82,6 +110,7 @@ def test_the_environment_is_inherited_without_what_would_open_or_move_the_server
         "MLFLOW_UVICORN_OPTS": "--host 0.0.0.0",
         "MLFLOW_ENABLE_REMOTE_ASSISTANT": "true",
         "_MLFLOW_AUTH_ADMIN_BOOTSTRAPPED": "true",
+        "NOTIFY_SOCKET": "/run/systemd/notify",
         "FORWARDED_ALLOW_IPS": "*",
         **SECRETS,
     }
@@ -96,6 +125,8 @@ def test_the_environment_is_inherited_without_what_would_open_or_move_the_server
         "PYTHONSAFEPATH",
         "MLFLOW_BACKEND_STORE_URI",
         "RADSEARCH_UI_HOSTS",
+        "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE",
+        "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW",
     }
     assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
 

@@ -1,10 +1,12 @@
+import errno
+import os
 import socket
 from http.client import HTTPConnection
 
 import pytest
 
 from mlflow_server.config import ServerConfig
-from mlflow_server.launch import ServerError, free_port, start
+from mlflow_server.launch import DatabaseRefusedError, ServerError, free_port, provide_tables, start
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,10 @@ def test_an_address_of_another_machine_is_told():
         free_port(host="192.0.2.1")
 
 
+def test_whether_it_answers_is_asked_of_it(server):
+    assert server.answers(30)
+
+
 def test_a_stopped_server_is_gone_and_stopping_again_is_harmless(server, is_gone):
     server.check()
     server.stop()
@@ -61,7 +67,58 @@ def test_a_stopped_server_is_gone_and_stopping_again_is_harmless(server, is_gone
     with pytest.raises(ConnectionRefusedError, match="refused"):
         status(server, "/health")
     assert is_gone(server._guard.pid)
+    assert not server.answers(30)
     server.stop()
+
+
+def test_a_port_for_the_administrator_is_not_told_to_be_taken(monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with pytest.raises(
+        ServerError, match=r"port 443 of 127\.0\.0\.1 takes the right to use ports below 1024"
+    ):
+        free_port(443)
+
+
+@pytest.mark.parametrize(
+    ("uri", "kind", "said"),
+    [
+        ("postgresql://anna:s3cret@127.0.0.1:1/mlflow", ServerError, "^the database does not answer: "),
+        ("sqlite:////nowhere/mlflow.db", DatabaseRefusedError, "unable to open database file$"),
+    ],
+)
+def test_a_database_that_will_not_do_is_told_in_a_line(tmp_path, uri, kind, said):
+    with pytest.raises(ServerError, match=said) as refused:
+        provide_tables(ServerConfig(uri, tmp_path))
+    assert type(refused.value) is kind
+    assert "s3cret" not in str(refused.value)
+
+
+def test_without_a_log_a_server_speaks_on_standard_error(tmp_path, monkeypatch, capfd):
+    says = "import os; raise SystemExit('here is ' + os.getcwd())"
+    monkeypatch.setattr(ServerConfig, "command", lambda self, python: [python, "-c", says])
+    with pytest.raises(ServerError, match=r"^the MLflow server ended; what it said is above$"):
+        start(ServerConfig("sqlite:////a.db", tmp_path / "mlartifacts"), None)
+    assert capfd.readouterr().err.splitlines()[-1] == "here is /"
+
+
+def test_what_ends_the_wait_ends_the_server(tmp_path, monkeypatch):
+    note = tmp_path / "id"
+    script = "import os, sys, time; open(sys.argv[1], 'w').write(f'{os.getpid()}.'); time.sleep(60)"
+    monkeypatch.setattr(ServerConfig, "command", lambda self, python: [python, "-c", script, str(note)])
+
+    def interrupt(*_):
+        if note.exists() and note.read_text().endswith("."):
+            raise KeyboardInterrupt
+        return False
+
+    monkeypatch.setattr("mlflow_server.launch._answers", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        start(ServerConfig("sqlite:////a.db", tmp_path / "mlartifacts"), tmp_path / "log")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()[:-1]), 0)
 
 
 def test_a_server_that_ends_at_once_says_why(tmp_path):
@@ -75,10 +132,10 @@ def test_a_server_that_ends_at_once_says_why(tmp_path):
 
 
 def test_what_a_server_said_is_quoted_without_the_password(tmp_path, monkeypatch):
-    says = "import os; raise SystemExit('no access to ' + os.environ['MLFLOW_BACKEND_STORE_URI'])"
+    says = "import os; raise SystemExit('no access with ' + os.environ['PGPASSWORD'])"
     monkeypatch.setattr(ServerConfig, "command", lambda self, python: [python, "-c", says])
     config = ServerConfig("postgresql://anna:secret%21@db/a", tmp_path / "mlartifacts")
-    with pytest.raises(ServerError, match=r"ended: no access to postgresql://anna:\*\*\*@db/a \(see"):
+    with pytest.raises(ServerError, match=r"ended: no access with \*\*\* \(see"):
         start(config, tmp_path / "mlflow.log")
 
 

@@ -1,44 +1,29 @@
-import os
-
 import pytest
 
-from models.device import child_environment, thread_counts, visible_gpus
+from models.device import child_environment, tensorflow_device, thread_counts, visible_gpus, why_no_gpu
+from tests.nvidia import Card, install, replace
 
 FIRST, SECOND, THIRD = "GPU-aaaa-1", "GPU-aabb-2", "GPU-cccc-3"
+SLICES = ("MIG-5c7a", "MIG-5cff")
+CUT = Card(SECOND, slices=[(uuid, 0) for uuid in SLICES])
 
 
 @pytest.fixture
-def smi(tmp_path, monkeypatch):
-    """Puts a program of our own in the place of nvidia-smi."""
-
-    def install(body: str) -> None:
-        program = tmp_path / "nvidia-smi"
-        program.write_text(f"#!/bin/sh\n{body}\n")
-        program.chmod(0o755)
-
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    return install
+def three(tmp_path, monkeypatch):
+    """A machine with three GPUs, and the way to set what a process inherits."""
+    install(tmp_path, monkeypatch, Card(FIRST), Card(SECOND), Card(THIRD))
+    return monkeypatch
 
 
-def test_gpus_come_in_the_order_of_nvidia_smi(smi):
-    smi(f"echo {FIRST}; echo {SECOND}; echo {THIRD}")
+@pytest.mark.usefixtures("three")
+def test_gpus_come_in_the_order_of_nvidia_smi():
     assert visible_gpus() == [FIRST, SECOND, THIRD]
 
 
-def test_the_query_asks_for_uuids_alone(smi):
-    smi('test "$*" = "--query-gpu=uuid --format=csv,noheader" && echo ' + FIRST)
-    assert visible_gpus() == [FIRST]
-
-
-def test_a_failing_nvidia_smi_means_no_gpu(smi):
-    smi("echo NVIDIA-SMI has failed; exit 9")
+def test_a_failing_nvidia_smi_means_no_gpu(tmp_path, monkeypatch):
+    replace(tmp_path, monkeypatch, "#!/bin/sh\necho NVIDIA-SMI has failed; exit 9\n")
     assert visible_gpus() == []
-
-
-def test_no_nvidia_smi_means_no_gpu(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert visible_gpus() == []
+    assert why_no_gpu() == "nvidia-smi lists no GPU"
 
 
 @pytest.mark.parametrize(
@@ -53,13 +38,63 @@ def test_no_nvidia_smi_means_no_gpu(tmp_path, monkeypatch):
         ("0,0,1", [FIRST]),
         ("", []),
         ("-1", []),
+        ("NoDevFiles", []),  # of SLURM, for a job without GPUs
         ("MIG-5c7a", ["MIG-5c7a"]),
     ],
 )
-def test_inherited_devices_narrow_the_list_as_cuda_does(smi, monkeypatch, inherited, expected):
-    smi(f"echo {FIRST}; echo {SECOND}; echo {THIRD}")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", inherited)
+def test_inherited_devices_narrow_the_list_as_cuda_does(three, inherited, expected):
+    three.setenv("CUDA_VISIBLE_DEVICES", inherited)
     assert visible_gpus() == expected
+
+
+def test_devices_that_are_hidden_are_told_apart_from_those_that_are_not_there(three):
+    three.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert why_no_gpu() == "CUDA_VISIBLE_DEVICES='' names no GPU of this machine"
+
+
+@pytest.mark.parametrize(
+    ("granted", "expected"),
+    [
+        ({"SLURM_JOB_GPUS": "0,2"}, [FIRST, THIRD]),
+        ({"SLURM_JOB_GPUS": "1-2"}, [SECOND, THIRD]),
+        ({"SLURM_JOB_GPUS": "0,2", "SLURM_STEP_GPUS": "2"}, [THIRD]),
+        ({"SLURM_JOB_GPUS": "1", "SLURM_STEP_GPUS": ""}, [SECOND]),
+        ({"SLURM_JOB_GPUS": "0,2", "CUDA_VISIBLE_DEVICES": "1"}, [SECOND]),
+        ({"SLURM_JOB_GPUS": "4,5,6"}, [FIRST, SECOND, THIRD]),  # confined to them: they are counted anew
+        ({"SLURM_JOB_GPUS": "all"}, [FIRST, SECOND, THIRD]),
+    ],
+)
+def test_what_slurm_granted_counts_where_it_has_not_set_the_devices(three, granted, expected):
+    for name, value in granted.items():
+        three.setenv(name, value)
+    assert visible_gpus() == expected
+
+
+@pytest.mark.parametrize(
+    ("inherited", "expected"),
+    [
+        (None, [FIRST, *SLICES]),
+        ("1", [SLICES[0]]),
+        (SECOND, [SLICES[0]]),
+        ("MIG-5cff,MIG-5c7a", [SLICES[1], SLICES[0]]),
+        ("MIG-5cf", [SLICES[1]]),
+    ],
+)
+def test_a_gpu_in_mig_mode_is_its_slices(tmp_path, monkeypatch, inherited, expected):
+    install(tmp_path, monkeypatch, Card(FIRST), CUT)
+    if inherited is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", inherited)
+    assert visible_gpus() == expected
+
+
+@pytest.mark.usefixtures("three")
+def test_tensorflow_tells_what_it_really_computes_on():
+    assert tensorflow_device(FIRST).startswith("CPU x")  # no machine of ours has that GPU
+
+
+def test_a_tensorflow_that_does_not_load_computes_on_nothing(three):
+    three.setattr("models.device.ASK_DEVICE", "raise ImportError('libcuda')")
+    assert tensorflow_device(FIRST) == "nothing"
 
 
 def test_a_child_without_a_gpu_sees_none():

@@ -93,7 +93,7 @@ def test_in_a_database_that_homes_share_an_unowned_trial_is_taken_up_in_the_end(
     study = optuna.create_study(storage=f"sqlite:///{tmp_path}/shared.db")
     study.ask()
     assert reap(study, lock_of(tmp_path)) == []
-    monkeypatch.setattr(booking, "UNBOOKED_SECONDS", -1)
+    monkeypatch.setattr(booking, "UNOWNED_SECONDS", -1)
     assert reap(study, lock_of(tmp_path)) == [0]
 
 

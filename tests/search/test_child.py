@@ -66,6 +66,7 @@ def test_a_precision_that_the_device_lacks_is_a_problem_of_the_study(
         {
             "study": study.to_json(),
             "home": str(tmp_path / "home"),
+            "cache": str(tmp_path / "home" / "cache"),
             "material": material.hash,
             "files": study.files_hash,
         }
@@ -120,6 +121,7 @@ def test_a_study_of_baselines_never_loads_tensorflow(
     setup = {
         "study": study.to_json(),
         "home": str(tmp_path / "home"),
+        "cache": str(tmp_path / "home" / "cache"),
         "material": material.hash,
         "files": study.files_hash,
     }

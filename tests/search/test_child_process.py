@@ -44,6 +44,7 @@ def setup(
     return {
         "study": study.to_json(),
         "home": str(home),
+        "cache": str(home / "cache"),
         "material": material.hash,
         "files": study.files_hash,
     }, folder
@@ -95,6 +96,46 @@ def test_a_child_that_the_kernel_killed_for_its_memory_ran_out_of_memory(
     assert caught.value.cause == "out of memory"
 
 
+@pytest.mark.parametrize(
+    ("after", "cause"), [(0.0, "interrupted"), (0.5, "interrupted"), (None, "child lost")]
+)
+def test_a_child_that_is_asked_to_end_is_lost_unless_its_owner_leaves_too(
+    setup: tuple[dict[str, Any], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    after: float | None,
+    cause: str,
+) -> None:
+    """A cluster clears a node of all that runs; a guard of memory asks one process, again and again."""
+    message, folder = setup
+    seconds = 0.1 if after is None else 30.0
+    monkeypatch.setattr("search.child_process.OWNER_SECONDS", seconds)
+    monkeypatch.setattr("search.child_process.child_command", lambda end: ["sh", "-c", "kill -TERM $$"])
+    stop, leaving = threading.Event(), threading.Event()
+    child = Child(message, Placement(1, None), folder / "asked.log", stop, leaving)
+    if after is not None:
+        threading.Timer(after, leaving.set).start()
+    with pytest.raises(TrialFailedError) as caught:
+        child.run_fold(TrialConfig(SETTINGS, 0), 0, lambda _: None)
+    assert caught.value.cause == cause
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"source": "0" * 64}, r"code: the code changed while the study was running \(sha256 000000000000"),
+        ({"material": "another"}, "the cohort changed while the study was running"),
+    ],
+)
+def test_a_child_that_cannot_start_says_why(
+    setup: tuple[dict[str, Any], Path], change: dict[str, str], says: str
+) -> None:
+    message, folder = setup
+    child = Child(message | change, Placement(1, None), folder / "changed.log", threading.Event())
+    with pytest.raises(InputError, match=says) as caught:
+        child.run_fold(TrialConfig(SETTINGS, 0), 0, lambda _: None)
+    assert len(caught.value.problems) == 1
+
+
 def test_a_stop_ends_the_fold_within_seconds(setup: tuple[dict[str, Any], Path]) -> None:
     message, folder = setup
     stop = threading.Event()
@@ -138,15 +179,6 @@ def test_a_loss_that_is_not_finite_is_the_trials_own_fault(child: Child) -> None
         child.run_fold(config, 0, lambda _: None)
     assert caught.value.cause == "failed"
     assert child.pid is not None
-
-
-def test_a_child_that_cannot_start_says_why(setup: tuple[dict[str, Any], Path]) -> None:
-    message, folder = setup
-    child = Child(
-        message | {"material": "another"}, Placement(1, None), folder / "changed.log", threading.Event()
-    )
-    with pytest.raises(InputError, match="the cohort changed while the study was running"):
-        child.run_fold(TrialConfig(SETTINGS, 0), 0, lambda _: None)
 
 
 def test_a_child_dies_with_its_owner(setup: tuple[dict[str, Any], Path], tmp_path: Path) -> None:
@@ -203,6 +235,7 @@ def test_a_fold_trains_in_mixed_precision_with_deterministic_kernels(
     message = {
         "study": study.to_json(),
         "home": str(home),
+        "cache": str(home / "cache"),
         "material": material.hash,
         "files": study.files_hash,
     }

@@ -13,7 +13,14 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna_dashboard import get_note
 
-from search.dashboard import artifact_store, attach_pictures, make_app, save_trial_note, trial_note
+from search.dashboard import (
+    artifact_store,
+    attach_pictures,
+    has_note,
+    make_app,
+    save_trial_note,
+    trial_note,
+)
 from search.links import run_url
 
 MLFLOW = "http://127.0.0.1:5099"
@@ -105,6 +112,16 @@ def test_a_note_is_kept_for_a_running_and_replaced_on_a_finished_trial(study):
     study.tell(trial, 0.5)
     save_trial_note(study, study.trials[0], "done")
     assert get_note(trial) == "done"
+
+
+def test_a_first_note_is_kept_without_reading_those_of_other_trials(study, monkeypatch):
+    trial, silent = study.ask(), study.ask()
+    with monkeypatch.context() as patched:
+        patched.setattr(study._storage, "get_study_system_attrs", lambda study_id: pytest.fail("read"))
+        save_trial_note(study, trial, "running " * 600, is_first=True)
+    assert get_note(trial) == "running " * 600
+    kept = study._storage.get_study_system_attrs(study._study_id)
+    assert [has_note(kept, known) for known in (trial, silent)] == [True, False]
 
 
 def test_a_note_holds_the_link_the_lines_and_the_pictures_two_in_a_row():

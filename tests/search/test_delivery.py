@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from search import delivery
-from search.delivery import Courier, Outage, Rejected
+from search.delivery import Courier, Denied, Outage, Rejected
 from search.spool import SpoolFile
 
 
@@ -212,3 +212,26 @@ def test_a_full_disk_counts_as_an_outage(make, destination, monkeypatch):
     courier.append(note(0))
     assert courier.flush(10) == 0
     assert destination.numbers == [0, 0]
+
+
+def test_a_right_that_is_missing_is_told_as_such_once_and_the_events_are_kept(make, destination, caplog):
+    courier = make(start=False)
+    words = iter([Outage("connection refused")] + [Denied("Permission denied")] * 3)
+
+    def deliver(events):
+        error = next(words, None)
+        if error:
+            raise error
+        destination.requests.append([event["number"] for event in events])
+
+    courier._sink.deliver = deliver
+    courier.append(note(0))
+    courier.start()
+    assert courier.flush(10) == 0
+    assert destination.numbers == [0]
+    away, denied, end = [record.getMessage() for record in caplog.records]
+    assert away.startswith("the store cannot be reached")
+    assert denied.startswith(
+        "the store does not let us write: its user needs the right; what is logged waits"
+    )
+    assert end.startswith("the store answers again")

@@ -110,3 +110,25 @@ def test_a_home_without_room_stops_the_study(tmp_path: Path, mounted: Callable[[
     mounted(tmp_path, "size=100k")
     with pytest.raises(StudyStoppedError, match="home: No space left on device"):
         Home.at(tmp_path / "home").check_writable()
+
+
+def test_patches_may_be_kept_on_another_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RADSEARCH_CACHE", "scratch")
+    assert Home.at("home").cache == tmp_path / "scratch"
+    home = Home.at("home", "option")
+    assert (home.root, home.cache) == (tmp_path / "home", tmp_path / "option")
+    home.check_writable()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "option").touch()
+    with pytest.raises(InputError, match=r"option: a folder must be there or be made, but .* is a file"):
+        home.check_writable()
+    monkeypatch.delenv("RADSEARCH_CACHE")
+    assert Home.at("home").cache == tmp_path / "home" / "cache"
+
+
+def test_a_full_disk_of_patches_stops_the_study(tmp_path: Path, mounted: Callable[[Path, str], None]) -> None:
+    (tmp_path / "scratch").mkdir()
+    mounted(tmp_path / "scratch", "size=100k")
+    with pytest.raises(StudyStoppedError, match="scratch: No space left on device"):
+        Home.at(tmp_path / "home", tmp_path / "scratch").check_writable()

@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from search.errors import StudyStoppedError
+from search.errors import BeyondWaitingError, StudyStoppedError
 from search.journal import (
     Journal,
     KernelLock,
     ReadOnlyJournal,
+    StudyRecords,
     inspect_journal,
     mend_journal,
     open_journal,
@@ -218,7 +219,7 @@ def test_a_line_that_is_spoilt_with_records_behind_it_is_named_and_left_alone(
     lines = whole.splitlines(keepends=True)
     lines[3] = b"\0" * 20 + b"\n"
     path.write_bytes(b"".join(lines))
-    with pytest.raises(StudyStoppedError, match=r"line 4 must be a record .* a backup"):
+    with pytest.raises(BeyondWaitingError, match=r"line 4 must be a record .* a backup"):
         ours(path)
     before = path.read_bytes()
     (found,) = inspect_journal(path)
@@ -255,6 +256,27 @@ def test_looking_writes_nothing(whole: bytes, tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["journal"]
     assert path.read_bytes() == whole + b"torn"
     assert inspect_journal(tmp_path / "none") == mend_journal(tmp_path / "none") == []
+
+
+def test_studies_are_told_without_their_trials(tmp_path: Path) -> None:
+    storage = JournalStorage(open_journal(tmp_path / "journal"))
+    for name in ("first", "gone", "last"):
+        study = optuna.create_study(study_name=name, storage=storage, direction="maximize")
+        study.set_user_attr("identity", {"of": name})
+        study.tell(study.ask(), 0.5)
+    optuna.delete_study(study_name="gone", storage=storage)
+    optuna.create_study(study_name="gone", storage=storage)
+    study.set_user_attr("identity", {"of": '"op_code":4'})
+    with (tmp_path / "journal").open("ab") as torn:
+        torn.write(b'{"op_code":2,"worker_id":"w","study_id":0,"user_attr":{"identity":')
+    told = JournalStorage(StudyRecords(tmp_path / "journal"))
+    whole = {study.study_name: (study.directions, study.user_attrs) for study in storage.get_all_studies()}
+    assert {
+        study.study_name: (study.directions, study.user_attrs) for study in told.get_all_studies()
+    } == whole
+    assert [told.get_all_trials(study._study_id) for study in told.get_all_studies()] == [[], [], []]
+    with pytest.raises(StudyStoppedError, match="opened to be read"):
+        optuna.create_study(storage=told)
 
 
 def test_a_record_that_the_disk_refuses_leaves_a_journal_that_goes_on(

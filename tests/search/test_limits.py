@@ -125,3 +125,25 @@ def test_the_user_is_told_once(empty_study: optuna.Study, make_fold: MakeFold) -
 def test_a_study_without_a_limit_starts_every_trial(empty_study: optuna.Study, make_fold: MakeFold) -> None:
     trial_of(empty_study, make_fold, (1e9,))
     assert StudyLimit(None, 3, None, pytest.fail).allows(empty_study.get_trials())
+
+
+def test_what_was_read_of_finished_trials_holds_and_running_ones_are_read_again(
+    empty_study: optuna.Study, make_fold: MakeFold, tmp_path: Path, clock: list[float]
+) -> None:
+    """A limit that looked before says what one says that looks for the first time."""
+    kept = StudyLimit(100.0, 3, None, lambda _: None)
+    lock, answers = tmp_path / "reaper.lock", []
+    for seconds in (10.0, 30.0, 34.0, 20.0):
+        for step in range(3):
+            if step == 0:
+                trial = trial_of(empty_study, make_fold, (seconds,))
+            if step == 1:
+                book_fold(trial, make_fold(1, seconds=2 * seconds))
+            if step == 2 and seconds == 30.0:
+                requeue(empty_study, empty_study.get_trials()[trial.number], "interrupted", lock)
+            elif step == 2:
+                empty_study.tell(trial, 0.5)
+            now = empty_study.get_trials()
+            answers.append(kept.allows(now))
+            assert answers[-1] == StudyLimit(100.0, 3, None, lambda _: None).allows(now)
+    assert set(answers) == {True, False}

@@ -77,6 +77,19 @@ def test_the_live_table_ends_with_how_trials_ended() -> None:
     assert (listener.board.done, listener.board.best) == (2, 0.6)
 
 
+def test_of_many_trials_those_are_kept_that_are_shown_the_last_finished_and_all_that_run() -> None:
+    with LiveTable(Console(file=io.StringIO())) as listener:
+        listener.study_opened("s", 99, 0, None)
+        for number in range(30):
+            listener.trial_started(number, SETTINGS, 3, 0)
+            if number not in (2, 17):
+                listener.trial_ended(number, "complete", 0.5, "")
+    shown = [line.split()[0] for line in screen(listener.board, 0.0).splitlines() if "resnet50" in line]
+    assert shown == [*map(str, range(22, 30)), "2", "17"]
+    assert len(listener.board.rows) == 10
+    assert listener.board.done == 28
+
+
 def test_an_interrupted_trial_is_not_counted_as_done() -> None:
     with LiveTable(Console(file=io.StringIO())) as listener:
         listener.study_opened("s", 2, 0, None)

@@ -11,13 +11,17 @@ import pytest
 from optuna.storages.journal import JournalFileBackend
 
 from data_prep.problems import InputError
+from search.claims import ASKED
 from search.cli import main
+from search.code_identity import CODE, code_identity
 from search.home import Home
 from search.material import prepare
-from search.opening import open_study, slot_study, study_id
+from search.opening import DEFINITION, open_study, slot_study, study_id
+from search.owner import Owner
 from search.pruner import PairedParticipantPruner
 from search.storage import open_storage
 from search.study_file import Study
+from search.tracked import TRACKING
 
 
 @pytest.fixture
@@ -173,12 +177,14 @@ def cut(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
 
 
 def contents(study: optuna.Study) -> Any:
-    """What is recorded of a study, times and its own id aside."""
+    """What is recorded of a study, times, its own id and its home aside."""
     attributes = dict(study.user_attrs)
     attributes.pop("id")
+    assert attributes.pop(TRACKING)["home"]
     changes = [{**c, "time": ""} for c in attributes.pop("space_changes", [])]
     waiting = [trial.system_attrs["fixed_params"] for trial in study.get_trials()]
-    return study.direction, study.metric_names, attributes, changes, waiting
+    definition = study._storage.get_study_system_attrs(study._study_id)[DEFINITION]
+    return study.direction, study.metric_names, attributes, changes, waiting, definition
 
 
 WIDER = (
@@ -413,3 +419,28 @@ def test_a_study_that_is_widened_goes_on_and_shows_one_name_a_parameter(
     assert [trial["params"]["architecture"] for trial in trials[:3]] == ["constant", "constant", "roi_means"]
     assert trials[2]["params"]["patch_radius"] == 3
     assert not any("#" in name for trial in trials for name in trial["params"])
+
+
+def test_what_every_worker_follows_is_booked_with_the_study(
+    opened: Callable[..., optuna.Study], tmp_path: Path
+) -> None:
+    study = opened()
+    home = Home.at(tmp_path / "home")
+    assert study.user_attrs[CODE] == code_identity()
+    assert study.user_attrs[TRACKING]["uri"] == home.tracking_uri
+    assert study.user_attrs[ASKED] == 2
+    stored = study._storage.get_study_system_attrs(study._study_id)[DEFINITION]
+    assert stored == home.study("toy").definition.read_text()
+    assert opened("search.trials=5").user_attrs[ASKED] == 5
+
+
+def test_a_study_that_others_run_by_other_code_is_left_as_it_is(
+    opened: Callable[..., optuna.Study],
+) -> None:
+    study = opened()
+    study.set_user_attr(CODE, code_identity() | {"keras": "2.15.0"})
+    study.ask().set_user_attr("owner", str(Owner("node7", "boot", 1, 1)))
+    before = study.user_attrs
+    with pytest.raises(InputError, match=r"must be that of its workers on node7, but keras 2\.15\.0 there"):
+        opened("search.trials=5", "space.momentum={ low = 0.0, high = 0.99, when = { optimizer = 'sgd' } }")
+    assert study.user_attrs == before

@@ -9,7 +9,15 @@ from scipy.stats import t as student
 
 from search.booking import book_fold
 from search.metrics import DIRECTIONS, Scores, pooled_metrics
-from search.pruner import PairedParticipantPruner, Parts, is_hopeless, leaders, part_of, worse_p_value
+from search.pruner import (
+    PairedParticipantPruner,
+    Parts,
+    is_hopeless,
+    leaders,
+    leading_on_some_split,
+    part_of,
+    worse_p_value,
+)
 from search.records import FoldResult
 
 MakeFold = Callable[..., FoldResult]
@@ -99,6 +107,26 @@ def test_leaders_are_chosen_by_the_other_folds(make_fold: MakeFold) -> None:
     lucky, steady = trial(0.0, 0.3, 0.3), [trial(0.3, 0.2, 0.2) for _ in range(3)]
     led = [any(leader is lucky for leader in leaders([lucky, *steady], split)) for split in range(3)]
     assert led == [False, True, True]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_trials_kept_have_the_leaders_of_all_whatever_order_they_end_in(
+    seed: int, make_fold: MakeFold
+) -> None:
+    rng = np.random.default_rng(seed)
+
+    def trial() -> Parts:  # of few distinct scores, so that many are equally good
+        return parts_of(
+            [make_fold(k, error).scores for k, error in enumerate(rng.integers(1, 4, 3) / 10)], "brier"
+        )
+
+    study, kept = {number: trial() for number in range(60)}, dict[int, Parts]()
+    for number in rng.permutation(60).tolist():
+        kept = leading_on_some_split({**kept, number: study[number]})
+    assert len(kept) <= 9
+    for split in range(3):
+        wanted = [id(parts) for parts in leaders(list(study.values()), split)]
+        assert [id(parts) for parts in leaders(list(kept.values()), split)] == wanted
 
 
 def test_a_repeat_of_the_folds_counts_participants_once(make_fold: MakeFold) -> None:

@@ -14,9 +14,10 @@ from mlflow import MlflowClient
 from search.booking import book_fold, book_settings, requeue
 from search.endings import ENDINGS
 from search.facts import StudyFacts
+from search.ledger import Ledger
 from search.pseudonyms import PSEUDONYMS, names_of
-from search.publishing import TrialPublisher, _named, predictions_table, trial_summary
-from search.records import FoldResult
+from search.publishing import RunPublisher, TrialPublisher, _named, predictions_table, trial_summary
+from search.records import FoldResult, TrialConfig
 
 # 48 biopsies of 24 participants, as `make_fold` numbers them.
 NAMES = names_of([f"b{n}" for n in range(48)], [f"sub-{n // 2}" for n in range(48)], PSEUDONYMS)
@@ -142,6 +143,40 @@ def test_a_trial_ends_the_run_of_the_fold_that_was_under_way_and_no_other(
     assert list(ended_runs(publisher)) == [*(f"trial/0/fold/{split}" for split in ended), "trial/0"]
 
 
+def test_folds_that_waited_for_the_database_do_not_pass_for_the_one_under_way(
+    empty_study: optuna.Study, make_fold: Callable[..., FoldResult], publisher: TrialPublisher
+) -> None:
+    for split in range(3):
+        publisher.fold_started(0, split)
+    for split in range(2):
+        publisher.fold_done(0, make_fold(split))
+    folds = [make_fold(0), make_fold(1)]
+    publisher.trial_ended(empty_study, empty_study.ask(), 0, folds, ENDINGS["interrupted"], "")
+    done = {"trial/0/fold/0": "FINISHED", "trial/0/fold/1": "FINISHED"}
+    assert ended_runs(publisher) == done | {"trial/0/fold/2": "KILLED", "trial/0": "KILLED"}
+
+
+def test_only_a_first_attempts_runs_are_told_as_new(
+    finished: Any, make_fold: Callable[..., FoldResult]
+) -> None:
+    """Those of a retry, and of a fold that a dead process had finished, may be there."""
+    new: list[str] = []
+
+    class Starts(Recorder):
+        def start_run(self, key: str, *args: Any, is_new: bool = False, **named: Any) -> None:
+            new.extend([key] if is_new else [])
+
+    publisher = TrialPublisher(finished.study, StudyFacts.of(finished.outcome.study), NAMES, Starts(), None)  # type: ignore[arg-type]
+    publisher.study_started(None)
+    config = TrialConfig({"architecture": "constant"}, 1)
+    publisher.trial_started(3, config, None)
+    publisher.fold_started(3, 0)
+    publisher.fold_found(2, make_fold(1))
+    publisher.trial_started(3, config, retry_of=3)
+    publisher.fold_started(3, 1)
+    assert new == ["trial/3", "trial/3/fold/0"]
+
+
 @pytest.mark.parametrize("retries", [0, 2])
 def test_a_lost_trials_runs_are_ended_and_its_table_is_logged_once_nobody_takes_it_up(
     retries: int,
@@ -201,3 +236,12 @@ def test_further_labels_of_any_name_reach_mlflow(
     for name, value in summary.items():
         client.log_metric(run.info.run_id, name, value)
     assert set(client.get_run(run.info.run_id).data.metrics) == set(summary)
+
+
+def test_whoever_joins_a_study_opens_its_run_and_leaves_its_settings_as_they_are(finished: Any) -> None:
+    facts, names = StudyFacts.of(finished.outcome.study), NAMES
+    for joining, told in ((False, {"study.json", "study.toml"}), (True, set())):
+        ledger = Ledger()
+        RunPublisher(finished.study, facts, names, ledger).study_started(None if joining else "toml", joining)
+        assert ledger.runs.keys() == {"study"}
+        assert ledger.runs["study"].texts.keys() == told

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import optuna
 import pytest
 
 from data_prep.problems import InputError
 from search.home import Home
-from search.opening import IDENTITY
+from search.opening import DEFINITION, IDENTITY
 from search.recorded import definition_of, material_of, recorded_study
+from search.storage import open_storage
 
 
 @pytest.fixture
@@ -67,13 +69,63 @@ def test_a_home_without_studies_has_none(tmp_path: Path) -> None:
         recorded_study(Home.at(tmp_path / "new"), None, "shallow")
 
 
+def without_stored(study: optuna.Study, home: Home) -> None:
+    """As a version left it that kept a definition in the home alone."""
+    storage = open_storage(None, home)
+    storage.set_study_system_attr(study._study_id, DEFINITION, None)
+
+
 @pytest.mark.parametrize(
     ("text", "told"), [(None, "is needed, but there is none"), ("{", "not a definition")]
 )
 def test_a_definition_that_cannot_be_read_is_told(home: Home, text: str | None, told: str) -> None:
+    without_stored(recorded_study(home, None, "shallow")[0], home)
     path = home.study("shallow").definition
     path.unlink()
     if text is not None:
         path.write_text(text)
     with pytest.raises(InputError, match=rf"study\.json: .*{told}"):
         recorded_study(home, None, "shallow")
+
+
+def test_a_journal_has_the_definition_where_its_home_has_lost_it(home: Home) -> None:
+    _, study = recorded_study(home, None, "shallow")
+    path = home.study("shallow").definition
+    edited = study.model_copy(update={"cohort": "/moved"})
+    path.write_text(edited.to_json())
+    assert recorded_study(home, None, "shallow")[1] == edited
+    path.unlink()
+    assert recorded_study(home, None, "shallow")[1] == study
+
+
+def test_a_database_has_the_definition_for_every_home_which_knows_where_its_cohort_is(
+    home: Home, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/trials.db"
+    optuna.copy_study(
+        from_study_name="shallow", from_storage=open_storage(None, home), to_storage=open_storage(url, home)
+    )
+    recorded, study = recorded_study(Home.at(tmp_path / "other"), url, "shallow")
+    assert (len(recorded.trials), study) == (6, recorded_study(home, None, "shallow")[1])
+    search = study.search.model_copy(update={"trials": 2})
+    older = study.model_copy(update={"cohort": "/moved", "search": search})
+    home.study("shallow").definition.write_text(older.to_json())
+    assert recorded_study(home, url, "shallow")[1] == study.model_copy(update={"cohort": "/moved"})
+
+
+def test_a_definition_of_another_version_in_the_storage_is_told(home: Home) -> None:
+    recorded, _ = recorded_study(home, None, "shallow")
+    home.study("shallow").definition.unlink()
+    open_storage(None, home).set_study_system_attr(recorded._study_id, DEFINITION, '{"name": 1}')
+    with pytest.raises(InputError, match="its definition in the storage must be one of this version's"):
+        recorded_study(home, None, "shallow")
+
+
+def test_a_home_that_the_study_was_not_run_from_is_furnished_alike(home: Home, tmp_path: Path) -> None:
+    recorded, study = recorded_study(home, None, "shallow")
+    other = Home.at(tmp_path / "other")
+    assert material_of(study, recorded, other).hash == material_of(study, recorded, home).hash
+    one, two = home.study("shallow").root, other.study("shallow").root
+    for name in ("folds.tsv", "bank.tsv", "pseudonyms.tsv", "study.json"):
+        assert (two / name).read_bytes() == (one / name).read_bytes(), name
+    assert (two / "pseudonyms.tsv").stat().st_mode & 0o777 == 0o600

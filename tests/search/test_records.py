@@ -15,6 +15,15 @@ def test_a_fold_survives_its_json_to_the_last_bit(make_fold: Callable[..., FoldR
     assert again.probabilities[0] == 0.1 + 0.2
 
 
+def test_a_fold_without_a_gpu_is_written_as_ever_and_one_with_a_gpu_keeps_its_readings(
+    make_fold: Callable[..., FoldResult],
+) -> None:
+    """Records of before the readings, and of machines without a GPU, have no word of them."""
+    assert "gpu" not in json.loads(make_fold().to_json())
+    noted = make_fold(gpu={"gpu_utilization_mean": 93.5, "gpu_memory_peak_mb": 1048.576})
+    assert FoldResult.from_json(noted.to_json()) == noted
+
+
 def test_a_fold_with_nan_is_not_written(make_fold: Callable[..., FoldResult]) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         make_fold(seconds=float("nan")).to_json()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 from optuna.trial import TrialState
 
 from data_prep.problems import InputError, Problems
+from models.nvidia_smi import GpuReading
 from search.booking import finished_folds, requeue
 from search.claims import Claims
 from search.errors import TrialFailedError
+from search.gpu_gauge import NO_GAUGE, Gauge, Tell, Watch
 from search.home import Home
 from search.limits import TrialLimit
 from search.material import prepare
@@ -77,11 +80,38 @@ class RecordingPublisher:
         return lambda *args: self.calls.append((name, args))
 
 
+class NotingListener(Listener):
+    """Keeps the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+class PlayedGauge(Gauge):
+    """Reads one value as each fold starts."""
+
+    gpu = "GPU-5d5ba0d6"
+
+    @contextmanager
+    def during(self, tell: Tell) -> Iterator[Watch]:
+        watch = Watch(tell)
+        watch.take(GpuReading(50.0, 100.0, 400.0))
+        yield watch
+
+
 class Played:
     """A slot over a played child, and what became of its trials."""
 
     def __init__(
-        self, study: Study, home: Home, make_fold: Callable[..., FoldResult], answers: dict[int, str]
+        self,
+        study: Study,
+        home: Home,
+        make_fold: Callable[..., FoldResult],
+        answers: dict[int, str],
+        gauge: Gauge = NO_GAUGE,
     ):
         storage = open_storage(None, home)
         material = prepare(study, home, frozen=False)
@@ -90,17 +120,18 @@ class Played:
         self.child.storage = storage
         self.child.study = study
         self.publisher = RecordingPublisher()
+        self.listener = NotingListener()
         self.stop = threading.Event()
         bench = Bench(
             study,
             material,
             home.study(study.name),
             self.publisher,  # type: ignore[arg-type]
-            Listener(),
+            self.listener,
             self.stop,
             Claims(study.search, 1, home.study(study.name).reaper_lock),
         )
-        self.slot = Slot(bench, slot_study(study, storage), self.child)  # type: ignore[arg-type]
+        self.slot = Slot(bench, slot_study(study, storage), self.child, gauge)  # type: ignore[arg-type]
         self.slot.run()
 
     @property
@@ -110,9 +141,9 @@ class Played:
 
 @pytest.fixture
 def play(make_study: Callable[..., Study], make_fold: Callable[..., FoldResult], tmp_path: Any) -> Any:
-    def run(answers: dict[int, str], *overrides: str) -> Played:
+    def run(answers: dict[int, str], *overrides: str, gauge: Gauge = NO_GAUGE) -> Played:
         study = make_study(tmp_path, *overrides)
-        return Played(study, Home.at(tmp_path / "home"), make_fold, answers)
+        return Played(study, Home.at(tmp_path / "home"), make_fold, answers, gauge)
 
     return run
 
@@ -317,3 +348,20 @@ def test_a_picture_that_cannot_be_drawn_is_not_taken_for_a_zombie(
     monkeypatch.setattr("search.slot.draw_trial", fail)
     with pytest.raises(ValueError, match="no such colour"):
         play({}, "search.trials=1")
+
+
+def test_readings_of_the_gpu_are_booked_with_the_fold_and_told_as_they_come(play: Any) -> None:
+    played = play({}, "search.trials=1", gauge=PlayedGauge())
+    noted = {"gpu_utilization_mean": 50.0, "gpu_memory_peak_mb": 100.0}
+    assert [fold.gpu for fold in finished_folds(played.trials[0]).values()] == [noted] * 3
+    told = [name for name, _ in played.publisher.calls if name in ("gpu_read", "fold_done")]
+    assert told == ["gpu_read", "fold_done"] * 3
+
+
+def test_a_network_that_trains_beside_its_gpu_is_noted_once(play: Any) -> None:
+    (note,) = play({}, "search.trials=2", gauge=PlayedGauge()).listener.notes
+    assert note.startswith("TensorFlow does not see GPU-5d5ba0d6 and trains on the CPU: is it the CPU build")
+
+
+def test_a_slot_on_the_cpu_has_nothing_to_note(play: Any) -> None:
+    assert play({}, "search.trials=1").listener.notes == []

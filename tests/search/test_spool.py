@@ -272,3 +272,14 @@ def test_a_dead_writer_is_told_from_a_living_and_from_one_that_ended_well(tmp_pa
     cut_off.append({"op": "tags"})
     cut_off.close()
     assert has_dead_writer(tmp_path)
+
+
+def test_a_cursor_that_a_neighbour_is_writing_stays(tmp_path, own):
+    own.append({"number": 0})
+    with files.whole_file(own.path.with_suffix(".cursor")) as draft:
+        draft.write_text('{"offset": 1}')
+        gone = tmp_path / "host-1-2-ab.cursor"
+        gone.touch()
+        assert adopt_orphans(tmp_path) == []
+        assert draft.exists()
+        assert not gone.exists()

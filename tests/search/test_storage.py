@@ -5,13 +5,15 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import optuna
 import pytest
 
 from data_prep.problems import InputError
-from search.errors import StudyStoppedError
+from mlflow_server.launch import free_port
+from search.errors import BeyondWaitingError, StudyStoppedError
 from search.home import Home
 from search.pruner import PairedParticipantPruner
 from search.sections import SearchSection
@@ -25,6 +27,7 @@ from search.storage import (
     open_to_read,
     storage_told,
 )
+from tests.postgresql import Cluster
 
 
 def test_sqlite_serves_one_slot_and_is_refused_for_two(tmp_path: Path) -> None:
@@ -134,17 +137,36 @@ def test_a_database_of_another_program_is_left_as_it_is(tmp_path: Path) -> None:
 def test_records_that_nobody_can_follow_are_one_line(tmp_path: Path) -> None:
     home = Home.at(tmp_path)
     home.journal.write_text('{"op_code":4,"worker_id":"a"}\n')
-    with pytest.raises(StudyStoppedError, match="its records cannot be followed") as caught:
+    with pytest.raises(BeyondWaitingError, match="its records cannot be followed") as caught:
         open_to_read(None, home)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["nonsense", "mysql://nobody@127.0.0.1:1/x", "sqlite:///{}/text"])
+def test_a_database_that_turns_us_away_is_not_waited_for_as_one_that_is_away_is(
+    postgres: Cluster, database: str, tmp_path: Path
+) -> None:
+    for url in (database.replace("correct-horse", "wr0ng"), postgres.url("no_such")):
+        for opened in (open_to_read, open_storage):
+            with pytest.raises(BeyondWaitingError, match="--storage: cannot be opened"):
+                opened(url, Home.at(tmp_path))
+    with pytest.raises(StudyStoppedError) as caught:
+        open_to_read(f"postgresql://jo@127.0.0.1:{free_port()}/x", Home.at(tmp_path))
+    assert not isinstance(caught.value, BeyondWaitingError)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://nobody@127.0.0.1:1/x", "postgresql+none://h/x"])
+def test_a_storage_that_is_none_of_ours_is_refused(url: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--storage: .* needed"):
+        open_to_read(url, Home.at(tmp_path))
+
+
+@pytest.mark.parametrize("url", ["postgresql://joe:tell-nobody@127.0.0.1:1/x", "sqlite:///{}/text"])
 def test_a_storage_that_cannot_be_read_says_so_in_one_line(url: str, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no database")
     with pytest.raises(StudyStoppedError, match="--storage: cannot be opened") as caught:
         open_to_read(url.format(tmp_path), Home.at(tmp_path))
     assert "\n" not in str(caught.value)
+    assert "tell-nobody" not in str(caught.value)
 
 
 def test_a_database_on_a_full_disk_stops_the_study_in_one_line(
@@ -163,3 +185,13 @@ def test_a_database_on_a_full_disk_stops_the_study_in_one_line(
     with pytest.raises(StudyStoppedError, match=r"--storage: .*disk.*is kept") as caught, storage_told():
         note()
     assert "\n" not in str(caught.value)
+
+
+def test_processes_that_are_the_first_in_a_database_make_its_tables_together(
+    database: str, tmp_path: Path
+) -> None:
+    """Each makes what is missing, and PostgreSQL refuses the second table of a name."""
+    with ThreadPoolExecutor(6) as pool:
+        storages = list(pool.map(lambda _: open_storage(database, Home.at(tmp_path)), range(6)))
+    study = optuna.create_study(study_name="s", storage=storages[0])
+    assert [optuna.get_all_study_names(storage) for storage in storages] == [[study.study_name]] * 6

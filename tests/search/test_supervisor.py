@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,13 +20,18 @@ from mlflow_server.config import ServerConfig
 from mlflow_server.launch import free_port, start
 from search.booking import finished_folds
 from search.cli import main
+from search.crew import Stop
+from search.errors import StudyStoppedError
 from search.home import Home
 from search.metrics import DIRECTIONS
+from search.mlflow_store.runs import Guard
 from search.placement import Placement
 from search.progress import Listener
 from search.results import study_record
-from search.study_file import Study
-from search.supervisor import RunOptions, run_study
+from search.run_ids import EXPERIMENT, RunIds
+from search.study_file import Study, read_study
+from search.supervisor import RunOptions, create_study, run_study
+from search.tracking import Tracker
 
 MakeStudy = Callable[..., Study]
 
@@ -216,18 +223,59 @@ def test_a_study_starts_no_trial_that_it_cannot_finish_and_goes_on_later(
     assert [trial.state.name for trial in first.get_trials()] == ["COMPLETE", "COMPLETE"]
 
 
-def test_an_mlflow_outage_fails_no_trial_and_is_caught_up_at_the_next_start(
+SHALLOW = ("search.enqueue=[]", "space={}", "space.architecture=['constant']", "search.trials=1")
+
+
+def test_code_that_changes_meanwhile_stops_the_study_and_puts_the_trial_back(
+    make_study: MakeStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was compared with the study's is what trains: a child starts later, and looks for itself."""
+    study, home = make_study(tmp_path, *SHALLOW), Home.at(tmp_path / "home")
+    monkeypatch.setattr("search.composing.code_identity", lambda: {"source": "0" * 64})
+    with pytest.raises(InputError, match="code: the code changed while the study was running") as caught:
+        run_study(study, home, RunOptions(), Listener())
+    assert len(caught.value.problems) == 1
+    monkeypatch.undo()
+    trials = run_study(study, home, RunOptions(), Listener()).study.get_trials()
+    assert [(trial.state.name, trial.user_attrs["ending"]) for trial in trials] == [
+        ("FAIL", "interrupted"),
+        ("COMPLETE", "complete"),
+    ]
+
+
+def test_a_child_hears_that_its_process_leaves(
+    make_study: MakeStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a cluster that clears a node by SIGTERM would leave lost children behind."""
+    stop = Stop()
+
+    def child_of(*given: Any) -> Any:
+        assert given[3:] == (stop.event, stop.leaving)
+        raise InputError("seen")
+
+    monkeypatch.setattr("search.supervisor.Stop", lambda: stop)
+    monkeypatch.setattr("search.supervisor.Child", child_of)
+    with pytest.raises(InputError, match="seen"):
+        run_study(make_study(tmp_path, *SHALLOW), Home.at(tmp_path / "home"), RunOptions(), Listener())
+
+
+def test_mlflow_must_be_there_at_first_and_an_outage_later_fails_no_trial(
     make_study: MakeStudy, tmp_path: Path
 ) -> None:
-    study, home = make_study(tmp_path, "search.trials=1"), Home.at(tmp_path / "home")
-    port = free_port()
-    uri = f"http://127.0.0.1:{port}"
+    study, home = make_study(tmp_path, *SHALLOW), Home.at(tmp_path / "home")
+    config = ServerConfig(f"sqlite:///{tmp_path}/server.db", tmp_path / "artifacts", port=free_port())
+    uri = config.url
+    with pytest.raises(StudyStoppedError, match=r"tracking URI: MLflow at \S+ cannot be reached"):
+        run_study(study, home, RunOptions(tracking=uri), Listener())
+    assert not home.root.exists()
+
+    with RunIds(home.study("toy").spool, uri, "toy").locked() as note:
+        note(EXPERIMENT, "1")  # as after an earlier start
     outcome = run_study(study, home, RunOptions(tracking=uri), Listener())
     (trial,) = study_record(outcome.study, home, uri)["trials"]
     assert (trial["state"], trial["mlflow_run_id"]) == ("COMPLETE", None)
     assert outcome.undelivered > 0
 
-    config = ServerConfig(f"sqlite:///{tmp_path}/server.db", tmp_path / "artifacts", port=port)
     server = start(config, tmp_path / "server.log")
     try:
         outcome = run_study(study, home, RunOptions(tracking=uri), Listener())
@@ -238,6 +286,38 @@ def test_an_mlflow_outage_fails_no_trial_and_is_caught_up_at_the_next_start(
         assert run.data.metrics["roc_auc"] == pytest.approx(trial["value"])
     finally:
         server.stop()
+
+
+def test_homes_on_one_database_make_mlflows_runs_one_at_a_time(
+    shallow: Path, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guards: list[Guard] = []
+
+    class Spy(Tracker):
+        def __init__(self, *args: Any) -> None:
+            guards.append(args[-1])
+            super().__init__(*args)
+
+    monkeypatch.setattr("search.supervisor.Tracker", Spy)
+    shutil.copy(shallow / "home" / "mlflow.db", tmp_path / "mlflow.db")
+    study, uri = read_study(shallow / "study.toml", ["name=both"]), f"sqlite:///{tmp_path}/mlflow.db"
+    for name in ("one", "two"):
+        create_study(study, Home.at(tmp_path / name), RunOptions(database, uri), Listener())
+    (run,) = runs_of(uri, "both").values()
+    assert run.info.status == "RUNNING"
+    one, two = guards
+    entered = threading.Event()
+
+    def enter() -> None:
+        with two():
+            entered.set()
+
+    waiting = threading.Thread(target=enter)
+    with one():
+        waiting.start()
+        assert not entered.wait(0.5)
+    assert entered.wait(60)
+    waiting.join()
 
 
 def start_cli(folder: Path, *extra: str) -> subprocess.Popen[str]:

@@ -8,12 +8,25 @@ import pytest
 from data_prep.problems import InputError
 from search.home import Home
 from search.storage import open_storage
-from search.terminal import counting, open_existing, read_record, say
+from search.terminal import counting, open_existing, placed, read_record, say
 
 
 def test_say_is_one_line_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     say("done")
     assert capsys.readouterr() == ("done\n", "")
+
+
+def test_a_command_that_fits_on_the_cpu_for_want_of_a_gpu_says_so_beside_its_output(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    (slot,) = placed(1, None, None, False)
+    assert slot.gpu is None
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("CUDA_VISIBLE_DEVICES='' names no GPU of this machine: one slot runs on the CPU")
+    placed(1, "", None, False)
+    assert capsys.readouterr().err == ""
 
 
 def test_progress_stays_off_stdout(capsys: pytest.CaptureFixture[str]) -> None:

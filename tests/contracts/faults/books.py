@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
 
 FOLD, SETTINGS = "radsearch:fold:", "radsearch:settings"
 LOST = ("owner lost", "child lost")
 MOST_RETRIES = 2
+PATIENCE = 120.0  # seconds that a database may be away which somebody is about to start again
 STATES = {
     "complete": "COMPLETE",
     "pruned": "PRUNED",
@@ -79,23 +84,52 @@ def folds_of(trial: FrozenTrial) -> dict[int, str]:
 
 
 class Books:
-    """The storage of one study; `trials` reads what is new."""
+    """The storage of one study.
 
-    def __init__(self, home: Path, name: str) -> None:
-        self._home, self._name = home, name
-        self._storage: JournalStorage | None = None
+    Args:
+        home: Where the journal lies.
+        name: The study.
+        url: Of the database that holds the study; None for the journal.
+    """
 
-    def trials(self) -> list[FrozenTrial]:
-        """All trials of the study as they are now; none before it exists."""
-        journal = self._home / "optuna.journal"
-        if self._storage is None:
-            if not journal.exists():
-                return []
-            self._storage = JournalStorage(JournalFileBackend(str(journal)))
-        self._storage._sync_with_backend()
-        if self._name not in optuna.get_all_study_names(self._storage):
+    def __init__(self, home: Path, name: str, url: str | None = None) -> None:
+        self._home, self._name, self._url = home, name, url
+        self._storage: BaseStorage | None = None
+
+    def trials(self, patience: float = PATIENCE) -> list[FrozenTrial]:
+        """All trials of the study as they are now; none before it exists.
+
+        Raises:
+            OperationalError, StorageInternalError: The database is away for more than `patience` seconds.
+        """
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                return self._read()
+            except (OperationalError, StorageInternalError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    def _read(self) -> list[FrozenTrial]:
+        storage = self._opened()
+        if storage is None or self._name not in optuna.get_all_study_names(storage):
             return []
-        return self._storage.get_all_trials(self._storage.get_study_id_from_name(self._name), deepcopy=True)
+        return storage.get_all_trials(storage.get_study_id_from_name(self._name), deepcopy=True)
+
+    def _opened(self) -> BaseStorage | None:
+        if self._url is not None:
+            if self._storage is None:
+                # Nothing is kept between two looks, and what one look sees is of one moment.
+                options = {"poolclass": NullPool, "isolation_level": "REPEATABLE READ"}
+                self._storage = RDBStorage(self._url, engine_kwargs=options, skip_table_creation=True)
+            return self._storage
+        journal = self._home / "optuna.journal"
+        if self._storage is None and journal.exists():
+            self._storage = JournalStorage(JournalFileBackend(str(journal)))
+        if isinstance(self._storage, JournalStorage):
+            self._storage._sync_with_backend()
+        return self._storage
 
 
 def lines_of(trials: Sequence[FrozenTrial]) -> list[Line]:
@@ -187,16 +221,17 @@ def journal_amiss(home: Path) -> Iterator[str]:
     )
 
 
-def trained_twice(trace: Path, trials: Sequence[FrozenTrial]) -> Iterator[str]:
+def trained_twice(trace: Path, trials: Sequence[FrozenTrial], alone: bool = True) -> Iterator[str]:
     """Folds that were trained again although their result was booked, or had to be.
 
     Args:
         trace: What light children wrote.
         trials: Of the study at its end; `device` of a fold names its training.
+        alone: Whether nobody can have worked on a trial that another took for lost.
     """
     events = [json.loads(line) for line in trace.read_text().splitlines()]
     begun: dict[int, int] = {}
-    for event in events:
+    for event in events if alone else ():
         seed, split = event["seed"], event["split"]
         if event["event"] == "start" and split < begun.get(seed, 0):
             yield f"seed {seed} fold {split} was trained again when fold {begun[seed]} had begun"

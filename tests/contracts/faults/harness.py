@@ -9,7 +9,8 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial
 
-from tests.contracts.faults.books import Books, amiss, different, journal_amiss, trained_twice
+from tests.contracts.faults.audit import audit_amiss
+from tests.contracts.faults.books import amiss, different, journal_amiss, trained_twice
 from tests.contracts.faults.ledger import files_amiss, tracking_amiss
 from tests.contracts.faults.victims import NAME, Process, Victim, Warm
 
@@ -27,27 +28,43 @@ def finish(process: Process, victim: Victim) -> None:
 def mend(warm: Warm, victim: Victim) -> None:
     """What a user does on the morning after: `radsearch doctor`."""
     long_ago = time.time() - 7200  # doctor leaves alone what a living process may be writing
-    for path in victim.home.rglob(".*"):
+    for path in victim.folder.glob("home*/**/.*"):
         os.utime(path, (long_ago, long_ago))
-    code = warm.command(victim, "doctor", NAME, "--home", str(victim.home))
-    assert code == 0, f"doctor ended with {code}; it said\n{tail(victim.log)}"
+    for home in victim.homes:
+        code = warm.command(victim, *victim.examined(home))
+        assert code == 0, f"doctor ended with {code}; it said\n{tail(victim.log)}"
 
 
 def verdict(
-    victim: Victim, undisturbed: Sequence[FrozenTrial], supervisors: int = 1, traced: bool = True
+    victim: Victim,
+    undisturbed: Sequence[FrozenTrial],
+    supervisors: int = 1,
+    traced: bool = True,
+    alone: bool = True,
+    same: bool | None = None,
 ) -> list[str]:
-    """Everything that is wrong with a study after its last run, a line each."""
+    """Everything that is wrong with a study after its last run, a line each.
+
+    Args:
+        victim: The study.
+        undisturbed: Its trials where nobody disturbed it.
+        supervisors: How many processes ran it at a time; of a journal each may hand out a trial too many.
+        traced: Whether its children left a trace.
+        alone: Whether nobody can have worked on a trial that another took for lost.
+        same: Whether results must be the undisturbed ones; None where one process ran it.
+    """
 
     def read() -> Iterator[str]:
-        trials = Books(victim.home, NAME).trials()
-        yield from journal_amiss(victim.home)
-        yield from amiss(trials, victim.trials, supervisors)
+        trials = victim.books.trials()
+        yield from journal_amiss(victim.home) if victim.storage is None else audit_amiss(victim.storage)
+        yield from amiss(trials, victim.trials, supervisors if victim.storage is None else 1)
         if traced:
-            yield from trained_twice(victim.trace, trials)
-        if supervisors == 1:
+            yield from trained_twice(victim.trace, trials, alone)
+        if supervisors == 1 if same is None else same:
             yield from different(trials, undisturbed)
         yield from tracking_amiss(victim.home, NAME, trials)
-        yield from files_amiss(victim.home)
+        for home in victim.homes:
+            yield from files_amiss(home)
 
     return list(read())
 

@@ -9,11 +9,13 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import OperationalError
 
-from tests.contracts.faults.books import MOST_RETRIES, SETTINGS, Books, lost
+from tests.contracts.faults.books import MOST_RETRIES, SETTINGS, lost
 from tests.contracts.faults.harness import LONGEST, finish, tail
-from tests.contracts.faults.victims import NAME, Process, Victim, child_of, until
+from tests.contracts.faults.victims import Process, Victim, child_of, until
 
 Start = Callable[[], Process]
 
@@ -39,8 +41,9 @@ class Havoc:
     def __init__(self, victim: Victim, start: Start, seed: int, span: float) -> None:
         self._victim, self._start, self._span = victim, start, span
         self._random = random.Random(seed)  # noqa: S311
-        self._books = Books(victim.home, NAME)
+        self._books = victim.books
         self._before: list[FrozenTrial] = []
+        self._blind = 0  # processes killed while the storage could not be looked at
         self._began = time.monotonic()
         self.kills = 0
         self.history: list[str] = []
@@ -48,6 +51,16 @@ class Havoc:
 
     def go(self, kills: int) -> None:
         """Kill until enough were killed or the study is at its end; then let it come there."""
+        self.rage(kills)
+        self.settle()
+
+    def settle(self) -> None:
+        """Let the study come to its end."""
+        finish(self._start(), self._victim)
+        self._look()
+
+    def rage(self, kills: int) -> None:
+        """Kill until enough were killed or the study is at its end."""
         while self.kills < kills:
             owner = self._start()
             blows = [self._child] * self._random.choice((0, 0, 1, 2))  # a slot gives up at its child's third
@@ -62,8 +75,6 @@ class Havoc:
                 break
             if owner.wait(LONGEST) is None:
                 self.wrong.append("a run that was stopped does not end")
-        finish(self._start(), self._victim)
-        self._look()
 
     def _pause(self, owner: Process) -> None:
         deadline = time.monotonic() + self._random.uniform(0, self._span)
@@ -114,25 +125,43 @@ class Havoc:
 
     def _may_die(self, owner: Process, deaths: int) -> bool:
         """Wait until the trial that would be hit has so many retries left; False when the run ends before."""
-        return until(lambda: owner.wait(0) is not None or not exhausted(self._books.trials(), deaths)) and (
-            owner.wait(0) is None
-        )
+
+        def can_bear() -> bool:
+            trials = self._glimpse()
+            return not exhausted(self._before if trials is None else trials, deaths + self._blind)
+
+        return until(lambda: owner.wait(0) is not None or can_bear()) and owner.wait(0) is None
 
     def _kill(self, pid: int, name: str) -> None:
-        self.kills += self._signal(pid, signal.SIGKILL, name)
+        done = self._signal(pid, signal.SIGKILL, name)
+        self.kills += done
+        self._blind += done and self._glimpse() is None
+
+    def _glimpse(self) -> list[FrozenTrial] | None:
+        """The trials, None while the storage is away."""
+        try:
+            trials = self._books.trials(patience=0)
+        except (OperationalError, StorageInternalError):
+            return None
+        self._blind = 0
+        return trials
 
     def _signal(self, pid: int, number: signal.Signals, name: str) -> bool:
         try:
             os.kill(pid, number)
         except ProcessLookupError:
             return False
-        running = [trial for trial in self._books.trials() if trial.state == TrialState.RUNNING]
+        trials = self._glimpse()
+        running = [trial for trial in trials or () if trial.state == TrialState.RUNNING]
         at = ", ".join(f"trial {t.number} with {len(t.system_attrs)} entries" for t in running) or "no trial"
+        at = "an outage" if trials is None else at
         self.history.append(f"{time.monotonic() - self._began:7.2f} s: {number.name} to the {name}, in {at}")
         return True
 
     def _look(self) -> None:
-        now = self._books.trials()
+        now = self._glimpse()
+        if now is None:
+            return
         self.wrong += lost(self._before, now)
         self._before = now
 

@@ -2,7 +2,8 @@
 
 What it answers follows from settings, seed and split alone, so that anybody can work it out again, except for
 `device`, which names the training itself. Each training leaves two lines in a trace, one when it starts and
-one before its result is sent: so the trace tells which fold was trained, when, and how often.
+one before its result is sent: so the trace tells which fold was trained, when, and how often. While there is
+a file TRACE.hold-SPLIT, a training of that split does not end.
 
 Run as `python -I -S light_child.py SOCKET PARENT TRACE SPLITS SECONDS`; it imports nothing of ours.
 """
@@ -77,6 +78,8 @@ def main(descriptor: int, parent: int, trace: str, splits: str, seconds: float) 
             _say(channel, {"kind": "started"})
             _note(log, {"event": "start", **fold})
             time.sleep(seconds * _uniform(request["settings"], request["seed"], request["split"], -2))
+            while Path(f"{trace}.hold-{request['split']}").exists():
+                time.sleep(0.02)
             result = fold_of(known[request["split"]], request["settings"], request["seed"], fold["training"])
             _note(log, {"event": "end", **fold})
             _say(channel, {"kind": "fold", "result": json.dumps(result)})

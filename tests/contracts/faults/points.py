@@ -22,6 +22,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.contracts.faults import statements
+
 WRITING = os.O_WRONLY | os.O_RDWR
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink")
 CALLS = (
@@ -50,11 +52,18 @@ class Point(NamedTuple):
         return f"{self.how} {self.label} #{self.before}"
 
 
-def install(root: str, log: str, point: list[Any] | None, stop: bool = False) -> None:
-    """Note every point of this process in `log`, one JSON list a line, and die (or stop) at `point`."""
-    _Watch(
-        Path(root), Path(log), Point(*point) if point else None, signal.SIGSTOP if stop else signal.SIGKILL
-    )
+def install(root: str, log: str, point: list[Any] | None, stop: bool = False, cut: bool = False) -> None:
+    """Note every point of this process in `log`, one JSON list a line, and die at `point`.
+
+    Args:
+        root: The home.
+        log: Where points are noted.
+        point: None to go on to the end.
+        stop: Whether it is stopped there, and does not die.
+        cut: Whether its connection to PostgreSQL breaks there, and nothing else happens.
+    """
+    end = signal.SIGSTOP if stop else signal.SIGKILL
+    _Watch(Path(root), Path(log), Point(*point) if point else None, end, cut)
 
 
 def noted(log: Path) -> list[Point]:
@@ -63,7 +72,9 @@ def noted(log: Path) -> list[Point]:
 
 
 class _Watch:
-    def __init__(self, root: Path, log: Path, point: Point | None, end: signal.Signals) -> None:
+    def __init__(
+        self, root: Path, log: Path, point: Point | None, end: signal.Signals, cut: bool = False
+    ) -> None:
         self._root, self._point, self._end = str(root.resolve()), point, end
         self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._seen: Counter[str] = Counter()
@@ -72,6 +83,7 @@ class _Watch:
         sys.addaudithook(self._on_event)
         self._fsync, os.fsync = os.fsync, self._on_sync
         self._wrap_mlflow()
+        statements.watch(lambda label, ways: self._come_by(_general(label), ways), cut)
 
     def _come_by(self, label: str, ways: dict[str, Callable[[], object]]) -> None:
         """Count a label; die there in one of the `ways` that it offers, each a step before the death."""
@@ -145,8 +157,9 @@ class _Watch:
             setattr(MlflowClient, name, self._wrapped(name, getattr(MlflowClient, name)))
 
         @event.listens_for(Engine, "commit")
-        def commit(_: object) -> None:
-            self._come_by(f"commit in {getattr(self._busy, 'call', None)}", {"before": lambda: None})
+        def commit(connection: Any) -> None:
+            if connection.dialect.name == "sqlite":
+                self._come_by(f"commit in {getattr(self._busy, 'call', None)}", {"before": lambda: None})
 
     def _wrapped(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(call)

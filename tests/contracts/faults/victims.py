@@ -17,9 +17,11 @@ from typing import Any, Protocol
 from search.home import Home
 from search.material import prepare
 from search.study_file import read_study
+from tests.contracts.faults.books import Books
 
 HERE = Path(__file__).parent
 NAME = "victim"
+GRACE = 30  # longer than a busy machine keeps a living process from giving a sign of life
 
 # Trained by `light_child.py`: a fold takes no longer than it is told to.
 LIGHT = """
@@ -44,6 +46,7 @@ batch_size = [9]
 patch_radius = {{ low = 2, high = 4 }}
 momentum = {{ low = 0.0, high = 0.9, when = {{ optimizer = "sgd" }} }}
 """
+FREE = LIGHT.replace('"median"', '"none"')  # its results do not depend on which trial ends first
 
 # Trained by the real child: baselines, which load no TensorFlow.
 REAL = """
@@ -76,16 +79,34 @@ class Victim:
     """A study in a folder of its own.
 
     Attributes:
-        folder: With cohort, study file and home; what processes say goes to `log`.
+        folder: With cohort, study file and homes; what processes say goes to `log`.
         trials: How many are asked for.
+        storage: The database of its trials; None for the journal in its home.
+        seconds: What the longest fold takes.
+        grace: Seconds without a sign of life after which another machine counts a trial as lost.
     """
 
     folder: Path
     trials: int
+    storage: str | None = None
+    seconds: float = 0.06
+    grace: int = GRACE
 
     @property
     def home(self) -> Path:
         return self.folder / "home"
+
+    def home_of(self, worker: int) -> Path:
+        """The home of a process; 0 is whoever opened the study, whose MLflow is everybody's."""
+        return self.folder / f"home{worker}" if worker else self.home
+
+    @property
+    def homes(self) -> list[Path]:
+        return sorted(self.folder.glob("home*"))
+
+    @property
+    def tracking(self) -> str:
+        return f"sqlite:///{self.home / 'mlflow.db'}"
 
     @property
     def log(self) -> Path:
@@ -101,23 +122,49 @@ class Victim:
 
     def argv(self, *more: str) -> list[str]:
         """The command that runs the study."""
-        return ["run", str(self.folder / "study.toml"), "--home", str(self.home), "--workers", "1", *more]
+        where = ["--home", str(self.home), *self._storage]
+        grace = ["--grace", str(self.grace)] if self.storage else []
+        return ["run", str(self.folder / "study.toml"), *where, *grace, "--workers", "1", *more]
+
+    def joining(self, worker: int, *more: str) -> list[str]:
+        """The command that joins the study from a home of its own."""
+        where = ["--home", str(self.home_of(worker)), "--tracking-uri", self.tracking, *self._storage]
+        return ["worker", NAME, *where, "--workers", "1", *more]
+
+    def examined(self, home: Path) -> list[str]:
+        """The command that mends what was left behind."""
+        tracking = ["--tracking-uri", self.tracking] if home != self.home else []
+        return ["doctor", NAME, "--home", str(home), *tracking, *self._storage]
+
+    @property
+    def _storage(self) -> list[str]:
+        return ["--storage", self.storage] if self.storage else []
+
+    @property
+    def books(self) -> Books:
+        return Books(self.home, NAME, self.storage)
 
     @property
     def light(self) -> list[str]:
         """The command of the light child."""
         script = str(HERE / "light_child.py")
-        return [sys.executable, "-I", "-S", script, str(self.trace), str(self.splits), "0.06"]
+        return [sys.executable, "-I", "-S", script, str(self.trace), str(self.splits), str(self.seconds)]
 
 
 def make_victim(
-    folder: Path, cohort: Path, text: str, trials: int, sampler: str = "random", folds: int = 3
+    folder: Path,
+    cohort: Path,
+    text: str,
+    trials: int,
+    sampler: str = "random",
+    folds: int = 3,
+    storage: str | None = None,
 ) -> Victim:
     """Write a study of that cohort; its light child is told the folds."""
     folder.mkdir(parents=True)
     (folder / "cohort").symlink_to(cohort)
     (folder / "study.toml").write_text(text.format(trials=trials, sampler=sampler, folds=folds))
-    victim = Victim(folder, trials)
+    victim = Victim(folder, trials, storage)
     study = read_study(folder / "study.toml")
     material = prepare(study, Home.at(folder / "home"), frozen=False)
     splits = [
@@ -183,13 +230,32 @@ class Warm:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def start(self, victim: Victim, points: dict[str, Any] | None = None, *more: str) -> Forked:
-        """Start a run of the victim with the light child."""
+    def start(
+        self, victim: Victim, points: dict[str, Any] | None = None, *more: str, host: str | None = None
+    ) -> Forked:
+        """Start a run of the victim with the light child; it may take itself to be on another machine."""
+        return self._start(victim, victim.argv(*more), points, host)
+
+    def join(
+        self,
+        victim: Victim,
+        worker: int,
+        points: dict[str, Any] | None = None,
+        *more: str,
+        host: str | None = None,
+    ) -> Forked:
+        """Start a worker, which may take itself to be on another machine."""
+        return self._start(victim, victim.joining(worker, *more), points, host)
+
+    def _start(
+        self, victim: Victim, argv: list[str], points: dict[str, Any] | None, host: str | None = None
+    ) -> Forked:
         request = {
-            "argv": victim.argv(*more),
+            "argv": argv,
             "log": str(victim.log),
             "child": victim.light,
             "points": points,
+            "host": host,
         }
         return Forked(self, self.ask({"do": "start", **request})["pid"])
 

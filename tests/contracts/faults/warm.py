@@ -3,8 +3,9 @@
 Each fork is a process of its own that runs the real command line. Run as `python warm.py`; it takes requests
 and gives answers as lines of JSON:
 
-    {"do": "start", "argv": [...], "log": FILE, "child": [PYTHON, ...] or null, "points": {...} or null}
-        -> {"pid": 12}; a child command gets the socket and the owner's pid after its first arguments
+    {"do": "start", "argv": [...], "log": FILE, "child": [PYTHON, ...], "points": {...}, "host": NAME}
+        -> {"pid": 12}; a child command gets the socket and the owner's pid after its first arguments; a host
+        is the machine that the process takes itself to be on. All but the first two may be null.
     {"do": "wait", "pid": 12, "timeout": 5.0} -> {"code": -9}, null while it runs
 """
 
@@ -14,6 +15,7 @@ import atexit
 import gc
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -25,11 +27,13 @@ import mlflow.store.artifact.local_artifact_repo
 import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 import optuna_dashboard  # noqa: F401
 import PIL.Image
+import sqlalchemy.dialects.postgresql.psycopg
 import sqlalchemy.orm
 
 import search.child_process
 import search.commands.doctor
 import search.commands.run
+import search.commands.worker
 import search.supervisor
 from search.cli import main as radsearch
 from tests.contracts.faults import points
@@ -77,6 +81,9 @@ def _become(request: Request) -> None:
             str(os.getpid()),
             *command[4:],
         ]
+    host = request.get("host")
+    if host:
+        socket.gethostname = lambda: host
     if request.get("points"):
         points.install(**request["points"])
 

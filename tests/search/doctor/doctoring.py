@@ -22,10 +22,12 @@ from search.home import Home
 from search.owner import Owner
 from search.placement import Placement
 from search.progress import Listener
+from search.records import FoldResult
 from search.spool import SpoolFile
 from search.storage import open_storage, open_to_read
 from search.study_file import read_study
 from search.supervisor import RunOptions, run_study
+from search.unbooked import UnbookedFile
 
 STUDY = """
 name = "toy"
@@ -165,6 +167,15 @@ def dead_owner(patient: Patient) -> None:
     patient.lost_trial()
 
 
+def unbooked_fold(patient: Patient) -> None:
+    """Its second fold was finished while the database was away."""
+    trial, study = patient.lost_trial(), patient.study()
+    text = study.get_trials()[0].system_attrs["radsearch:fold:1"]
+    file = UnbookedFile(patient.folder.unbooked, study.user_attrs["id"], trial.number)
+    file.keep([FoldResult.from_json(text)])
+    file.close()
+
+
 def missing_copy(patient: Patient) -> None:
     trial, study = patient.lost_trial(), patient.study()
     for name, value in {"ending": "owner lost", "error": "owner lost", "fate": "requeue"}.items():
@@ -291,6 +302,7 @@ BREAKAGES: dict[Breakage, set[str]] = {
     undelivered: {"events undelivered"},
     refused: {"event refused"},
     dead_owner: {"owner dead", "events undelivered"},
+    unbooked_fold: {"fold not booked", "owner dead", "events undelivered"},
     missing_copy: {"copy missing", "events undelivered"},
     lost_thrice: {"owner dead", "events undelivered"},
     trial_left_running: {"run left running"},

@@ -16,7 +16,6 @@ from optuna.trial import TrialState
 from data_prep.problems import InputError
 from mlflow_server.config import ServerConfig
 from mlflow_server.launch import free_port, start
-from search.booking import exclusive
 from search.doctor import lost_runs
 from search.doctor.checkup import Report
 from search.doctor.examination import DoctorOptions, examine, examine_study
@@ -27,6 +26,7 @@ from search.mlflow_store.runs import MlflowRuns
 from search.owner import Owner
 from search.spool import SpoolFile
 from search.storage import open_storage
+from search.study_lock import exclusive
 from tests.search.doctor.doctoring import (
     BREAKAGES,
     ELSEWHERE,
@@ -163,7 +163,7 @@ def contents(patient: Patient) -> dict[str, object]:
 
 
 def test_a_trial_of_a_living_process_is_let_be(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lost_runs, "UNBOOKED_SECONDS", 0)  # the others may have ended a moment ago
+    monkeypatch.setattr(lost_runs, "UNOWNED_SECONDS", 0)  # the others may have ended a moment ago
     patient.lost_trial(str(Owner.of()))
     (run,) = [patient.fake_run("trial/2", "trial", trial="2")]
     report = examine(patient.home, "toy", DoctorOptions(), silent)

@@ -50,7 +50,7 @@ def check(finished: Any, home: Home) -> Iterator[Callable[..., RunsCheck]]:
 @pytest.fixture
 def old(monkeypatch: pytest.MonkeyPatch) -> None:
     """No trial ended a moment ago."""
-    monkeypatch.setattr(lost_runs, "UNBOOKED_SECONDS", 0)
+    monkeypatch.setattr(lost_runs, "UNOWNED_SECONDS", 0)
 
 
 def found(check: RunsCheck, home: Home, finished: Any) -> set[str]:
@@ -69,7 +69,7 @@ def test_a_running_trial_is_under_way_and_its_study_is_alive(check: Callable[...
 def test_while_a_process_lives_trials_that_ended_a_moment_ago_are_under_way(
     check: Callable[..., RunsCheck], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lost_runs, "UNBOOKED_SECONDS", 10**9)
+    monkeypatch.setattr(lost_runs, "UNOWNED_SECONDS", 10**9)
     assert check().busy == set()
     assert check(str(Owner.of())).busy == {0, 1, 2}
 

@@ -8,8 +8,9 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, RESOURCE_DOES_NOT_EXIST
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from mlflow_server.launch import free_port
-from search.delivery import Outage, Rejected
+from search.delivery import Denied, Outage, Rejected
 from search.mlflow_store.connecting import client_at, connecting, verdicts
+from tests.impostors import ELSE, web_server
 
 
 @pytest.mark.parametrize(
@@ -56,3 +57,11 @@ def test_whatever_keeps_a_store_from_being_opened_is_an_outage(tmp_path: Path) -
         raise KeyError("no table of that name")
     with pytest.raises(Outage), connecting():
         client_at(f"http://127.0.0.1:{free_port()}").search_experiments()
+
+
+def test_a_right_that_is_missing_is_told_from_an_outage() -> None:
+    with web_server({ELSE: (403, "Permission denied")}) as uri, pytest.raises(Denied), verdicts():
+        client_at(uri).get_run("0f")
+    with web_server({ELSE: (503, "")}) as uri, pytest.raises(Outage) as caught, verdicts():
+        client_at(uri).get_run("0f")
+    assert not isinstance(caught.value, Denied)

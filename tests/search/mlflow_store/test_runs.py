@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from mlflow.store.db import utils as mlflow_utils
 from mlflow_server.launch import free_port
 from search.delivery import Outage, Rejected
 from search.doctor.leftovers import DRAFT
+from search.errors import StudyStoppedError
 from search.ledger import FoundRun
 from search.mlflow_store import runs as mlflow_runs
-from search.mlflow_store.runs import MlflowRuns, MlflowSink
+from search.mlflow_store.runs import Guard, MlflowRuns, MlflowSink
 from search.opening import study_id
 from search.run_ids import RunIds
 
@@ -164,3 +166,122 @@ def test_a_database_that_cannot_be_opened_is_an_outage(
     spoil(tmp_path / "mlflow.db")
     with pytest.raises(Outage):
         MlflowRuns(uri, "toy", "id")
+
+
+START: dict[str, Any] = {"op": "start", "name": "run", "tags": {}, "params": {}, "time": 1}
+
+
+def sink_of(home: Path, uri: str, guard: Guard = nullcontext) -> MlflowSink:
+    return MlflowSink(uri, None, "shared", RunIds(home / "spool", uri, "shared"), "0f", guard)
+
+
+def test_another_home_that_is_a_moment_earlier_makes_the_experiment_and_the_studys_run(
+    empty_database: Path, tmp_path: Path
+) -> None:
+    """It makes them while this one, having found none, waits for the guard."""
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    uri, held = f"sqlite:///{tmp_path}/mlflow.db", list[str]()
+    other = sink_of(tmp_path / "one", uri)
+    study = START | {"key": "study", "parent": None}
+
+    @contextmanager
+    def waits() -> Iterator[None]:
+        other.connect() if not held else other.deliver([study])
+        held.append("guard")
+        yield
+
+    here = sink_of(tmp_path / "two", uri, waits)
+    here.deliver([study])
+    here.deliver([START | {"key": "trial/0", "parent": "study"}])
+    assert held == ["guard", "guard"]  # nobody else starts the run of a trial
+    assert [e.name for e in MlflowClient(uri).search_experiments()].count("shared") == 1
+    runs = {run.key: run for run in MlflowRuns(uri, "shared", "0f").all()}
+    assert runs["trial/0"].parent == runs["study"].run_id
+    assert len(MlflowRuns(uri, "shared", "0f").all()) == 2
+
+
+def test_a_guard_that_cannot_be_had_is_an_outage_and_nothing_is_made(
+    empty_database: Path, tmp_path: Path
+) -> None:
+    @contextmanager
+    def away() -> Iterator[None]:
+        raise StudyStoppedError("--storage: the database is away")
+        yield
+
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with pytest.raises(Outage, match="the database is away"):
+        sink_of(tmp_path / "two", uri, away).connect()
+    sink_of(tmp_path / "one", uri).connect()
+    with pytest.raises(Outage, match="the database is away"):
+        sink_of(tmp_path / "two", uri, away).deliver([START | {"key": "study", "parent": None}])
+    assert MlflowRuns(uri, "shared", "0f").all() == []
+
+
+def new_run(age: float = 0.0) -> dict[str, Any]:
+    moment = int((time.time() - age) * 1000)
+    return START | {"key": "trial/0", "parent": "study", "new": "this session", "time": moment}
+
+
+@pytest.fixture
+def sink(empty_database: Path, tmp_path: Path) -> MlflowSink:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    sink = MlflowSink(uri, None, "s", RunIds(tmp_path / "spool", uri, "s"), "0f", session="this session")
+    sink.deliver([START | {"key": "study", "parent": None}])
+    return sink
+
+
+def trials(sink: MlflowSink) -> list[str]:
+    return [run.key for run in MlflowRuns(sink._uri, "s", "0f").all() if run.key != "study"]
+
+
+@pytest.fixture
+def searched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was looked for among all runs."""
+    asked: list[str] = []
+    search_runs = MlflowClient.search_runs
+
+    def note(client: MlflowClient, experiments: list[str], text: str, *args: Any, **named: Any) -> Any:
+        asked.append(text)
+        return search_runs(client, experiments, text, *args, **named)
+
+    monkeypatch.setattr(MlflowClient, "search_runs", note)
+    return asked
+
+
+def test_a_run_that_nobody_can_have_started_is_not_looked_for(sink: MlflowSink, searched: list[str]) -> None:
+    sink.deliver([new_run()])
+    sink.deliver([new_run()])
+    assert searched == []
+    assert trials(sink) == ["trial/0"]
+
+
+@pytest.mark.parametrize(("told_by", "age"), [("a process that is dead", 0.0), ("this session", 31.0)])
+def test_a_run_that_somebody_may_have_started_since_is_looked_for_and_goes_on(
+    sink: MlflowSink, searched: list[str], told_by: str, age: float, tmp_path: Path
+) -> None:
+    other = MlflowSink(sink._uri, None, "s", RunIds(tmp_path / "elsewhere", sink._uri, "s"), "0f")
+    other.deliver([START | {"key": "trial/0", "parent": "study"}])
+    searched.clear()
+    sink.deliver([new_run(age) | {"new": told_by}])
+    assert len(searched) == 1
+    assert trials(sink) == ["trial/0"]
+
+
+def test_a_new_run_whose_making_went_unanswered_is_looked_for(
+    sink: MlflowSink, searched: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_run = MlflowClient.create_run
+
+    def unanswered(*args: Any, **named: Any) -> None:
+        create_run(*args, **named)
+        raise Outage("the answer is lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "create_run", unanswered)
+        with pytest.raises(Outage, match="the answer is lost"):
+            sink.deliver([new_run()])
+    sink.deliver([new_run()])
+    assert len(searched) == 1
+    assert trials(sink) == ["trial/0"]

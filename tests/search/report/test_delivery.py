@@ -18,6 +18,7 @@ from search.recorded import recorded_study
 from search.report.delivery import keep, log_report, note_with, show_on_dashboard
 from search.run_ids import RunIds
 from search.storage import open_storage
+from search.tracked import book_tracking
 
 
 @pytest.fixture
@@ -36,10 +37,10 @@ def written(folder: Path, text: str) -> dict[str, Path]:
     return {"page": folder / "report.html", "roc": folder / "roc.png", "tables/cost": table}
 
 
-def artifacts(home: Home, tmp_path: Path) -> dict[str, str]:
-    """What the study's run holds in the report's folder, by name."""
+def artifacts(home: Home, tmp_path: Path, teller: Home | None = None) -> dict[str, str]:
+    """What the study's run, which `teller` knows, holds in the report's folder, by name."""
     uri = home.tracking_uri
-    run = RunIds(home.study("shallow").spool, uri, "shallow").get(STUDY)
+    run = RunIds((teller or home).study("shallow").spool, uri, "shallow").get(STUDY)
     assert run is not None
     client = MlflowClient(uri)
     found = [
@@ -67,6 +68,18 @@ def test_the_page_is_an_artifact_of_the_studys_run_and_a_second_one_replaces_it(
     assert artifacts(home, tmp_path)["report/report.html"] == "second"
     run = RunIds(home.study("shallow").spool, home.tracking_uri, "shallow").get(STUDY)
     assert MlflowClient(home.tracking_uri).get_run(run).info.status == "FINISHED"
+
+
+def test_a_report_from_another_home_goes_where_the_study_was_opened(home: Home, tmp_path: Path) -> None:
+    url, other = f"sqlite:///{tmp_path}/trials.db", Home.at(tmp_path / "other")
+    stored = open_storage(None, home)
+    optuna.copy_study(from_study_name="shallow", from_storage=stored, to_storage=open_storage(url, home))
+    study = optuna.load_study(study_name="shallow", storage=open_storage(url, home))
+    book_tracking(study, None, home)
+    kept = keep(written(tmp_path / "out", "from elsewhere"), other.study("shallow"))
+    assert log_report(study, kept, other, None) == 0
+    assert artifacts(home, tmp_path, other)["report/report.html"] == "from elsewhere"
+    assert not (other.root / "mlflow.db").exists()
 
 
 def test_an_outage_is_no_error_and_the_report_follows_with_the_next_delivery(

@@ -66,6 +66,7 @@ bench: $(BENCH_STAMP)
 	$(BIN)/python -m benchmarks.honesty_compare
 	$(BIN)/python -m benchmarks.null_cohorts
 	$(BIN)/python -m benchmarks.maps_truth
+	$(BIN)/python -m benchmarks.scale
 
 # What the benchmarks compare with, our own pins untouched.
 $(BENCH_STAMP): $(STAMP)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import optuna
 import sqlalchemy
+from optuna.trial import FrozenTrial
 
 from benchmarks.scale_study import opened, settings
 from search.home import Home
@@ -48,6 +49,12 @@ class Level:
     trials: int
     waiting: bool = False
 
+    @property
+    def name(self) -> str:
+        """Of a study that no other load has."""
+        queue = "waiting" if self.waiting else "new"
+        return f"{self.side}-{self.workers}-{self.seconds:g}-{self.trials}-{queue}".replace(".", "_")
+
 
 @dataclass
 class Load:
@@ -61,7 +68,7 @@ class Load:
         twice: Folds that were run more than once.
         overshoot: Trials beyond those asked for.
         unfinished: Trials that did not end.
-        database_cpu, workers_cpu: Seconds.
+        workers_cpu, database_cpu: Seconds.
         connections: The most that were open at a time.
         blocked: The largest number of connections that waited for a lock at a time.
     """
@@ -73,8 +80,8 @@ class Load:
     twice: int
     overshoot: int
     unfinished: int
-    database_cpu: float
     workers_cpu: float
+    database_cpu: float = 0.0
     connections: int = 0
     blocked: int = 0
 
@@ -184,9 +191,7 @@ class Crew:
 
 def run_level(crew: Crew, server: Cluster, url: str, folder: Path, level: Level) -> Load:
     """Make a study of its own for a load, run it, and look at what was run how often."""
-    name = f"{level.side}-{level.workers}-{level.seconds:g}-{level.trials}-{int(level.waiting)}".replace(
-        ".", "_"
-    )
+    name = level.name
     study = _made(name, url, folder, level)
     watch, before = Watch(url), cpu_of(server.pid)
     with watch.watching():
@@ -194,12 +199,28 @@ def run_level(crew: Crew, server: Cluster, url: str, folder: Path, level: Level)
     problems = [problem for answer in answers for problem in answer["problems"]]
     if problems:
         sys.exit(f"{name}: {len(problems)} workers failed, the first with {problems[0]}")
+    load = tally(level, wall, answers, study.get_trials(deepcopy=False))
+    load.database_cpu = cpu_of(server.pid) - before
+    load.connections, load.blocked = watch.most, watch.blocked
+    return load
+
+
+def tally(
+    level: Level, wall: float, answers: Sequence[Mapping[str, Any]], trials: Sequence[FrozenTrial]
+) -> Load:
+    """Put together what the processes said, and count how often each fold was run.
+
+    Args:
+        level: The load.
+        wall: How long it took.
+        answers: Of `benchmarks.scale_workers`.
+        trials: Of the study, afterwards.
+    """
     seconds: dict[str, list[float]] = {}
     for answer in answers:
         for what, some in answer["seconds"].items():
             seconds.setdefault(what, []).extend(some)
     runs = Counter((trial, split) for answer in answers for trial, split in answer["done"])
-    trials = study.get_trials(deepcopy=False)
     return Load(
         level,
         wall,
@@ -208,10 +229,7 @@ def run_level(crew: Crew, server: Cluster, url: str, folder: Path, level: Level)
         twice=sum(count - 1 for count in runs.values()),
         overshoot=len(trials) - level.trials,
         unfinished=sum(not trial.state.is_finished() for trial in trials),
-        database_cpu=cpu_of(server.pid) - before,
         workers_cpu=sum(answer["cpu"] for answer in answers),
-        connections=watch.most,
-        blocked=watch.blocked,
     )
 
 

@@ -6,7 +6,6 @@ trials, with their folds, notes and MLflow runs, are written at once.
 
 from __future__ import annotations
 
-import gc
 import json
 import sqlite3
 import sys
@@ -74,26 +73,33 @@ class Stopwatch:
         return timed
 
 
-def measure(folder: Path, url: str | None, sampler: str, trials: int, run: int) -> dict[str, float]:
-    """Bring a study to so many trials, run some more, and say what each of them cost.
+def prepare(folder: Path, url: str | None, trials: int) -> None:
+    """Bring a study to so many trials, with their runs in MLflow.
 
     Args:
         folder: Of the study file and its home; a study that is there goes on.
         url: Of its storage; None for the journal.
+        trials: How many it then has.
+    """
+    home = Home.at(folder / "home")
+    if not (home.root / "studies").exists():
+        options = RunOptions(storage=url, placements=place(1, ""))
+        run_study(settings(folder, "owner", WARM, "random"), home, options, Listener())
+    fill(optuna.load_study(study_name="owner", storage=open_storage(url, home)), trials)
+    fill_runs(home.root / "mlflow.db", trials)
+
+
+def measure(folder: Path, url: str | None, sampler: str, before: int, run: int) -> dict[str, float]:
+    """Run some more trials of a prepared study, and say what each of them cost.
+
+    Args:
+        folder: Of the study file and its home.
+        url: Of its storage; None for the journal.
         sampler: Its name.
-        trials: How many there are before.
+        before: How many trials the study has.
         run: How many are run.
     """
     home, options = Home.at(folder / "home"), RunOptions(storage=url, placements=place(1, ""))
-    child_process.child_command = lambda descriptor: [sys.executable, str(CHILD), "child", str(descriptor)]
-    if not (home.root / "studies").exists():
-        run_study(settings(folder, "owner", WARM, "random"), home, options, Listener())
-    grown = optuna.load_study(study_name="owner", storage=open_storage(url, home))
-    fill(grown, trials)
-    fill_runs(home.root / "mlflow.db", trials)
-    before = len(grown.get_trials(deepcopy=False))
-    del grown
-    gc.collect()
     clock, sampling, drawing = Clock(), Stopwatch(), Stopwatch()
     for name in SAMPLING:
         setattr(TPESampler, name, sampling.on(getattr(TPESampler, name)))
@@ -153,6 +159,14 @@ def resident_mb() -> float:
     return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0]) / 1024
 
 
+def main() -> None:
+    place_, url, what, *more = sys.argv[1:]
+    child_process.child_command = lambda descriptor: [sys.executable, str(CHILD), "child", str(descriptor)]
+    if what == "prepare":
+        prepare(Path(place_), url or None, int(more[0]))
+    else:
+        print(json.dumps(measure(Path(place_), url or None, what, *map(int, more))))
+
+
 if __name__ == "__main__":
-    place_, url_, sampler_, trials_, run_ = sys.argv[1:]
-    print(json.dumps(measure(Path(place_), url_ or None, sampler_, int(trials_), int(run_))))
+    main()

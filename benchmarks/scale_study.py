@@ -113,7 +113,10 @@ def fill(study: optuna.Study, trials: int) -> None:
         if isinstance(storage, JournalStorage):
             storage._backend.append_logs([r for trial in some for r in _records(study, trial, note)])
         else:
-            _insert(study, some, note, sqlalchemy.make_url(storage.url))  # type: ignore[attr-defined]
+            _insert(study, some, note)
+    if not isinstance(storage, JournalStorage):
+        with _engine(study).connect() as connection:
+            connection.execute(sqlalchemy.text("ANALYZE"))  # as PostgreSQL does by itself in a minute
 
 
 def _copy(trial: FrozenTrial, number: int, random: np.random.Generator) -> FrozenTrial:
@@ -171,12 +174,14 @@ def _records(study: optuna.Study, trial: FrozenTrial, note: Mapping[str, Any]) -
         yield head | {"op_code": JournalOperation.SET_STUDY_SYSTEM_ATTR, **told}
 
 
-def _insert(
-    study: optuna.Study, trials: list[FrozenTrial], note: Mapping[str, Any], url: sqlalchemy.URL
-) -> None:
+def _engine(study: optuna.Study) -> sqlalchemy.Engine:
+    url: str = study._storage.url  # type: ignore[attr-defined]
+    return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+
+
+def _insert(study: optuna.Study, trials: list[FrozenTrial], note: Mapping[str, Any]) -> None:
     """Rows of the database."""
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
-    with engine.begin() as connection:
+    with _engine(study).begin() as connection:
         new = [{"study_id": study._study_id, "number": t.number, **_moments(t)} for t in trials]
         insert = sqlalchemy.insert(models.TrialModel).returning(
             models.TrialModel.trial_id, sort_by_parameter_order=True
@@ -184,8 +189,6 @@ def _insert(
         ids = connection.scalars(insert, new).all()
         for model, rows in _tables(study, dict(zip(ids, trials, strict=True)), note).items():
             connection.execute(sqlalchemy.insert(model), rows)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(sqlalchemy.text("ANALYZE"))
 
 
 def _moments(trial: FrozenTrial) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
 
 from benchmarks.scale_study import FOLDS, empty_fold
 from search import slot as slots
@@ -33,7 +33,7 @@ from search.heartbeat import Pulse, grace_of
 from search.home import Home
 from search.ledger import Ledger
 from search.opening import slot_study
-from search.patient import BEATS, PatientStorage
+from search.patient import BEATS
 from search.progress import Listener
 from search.publishing import TrialPublisher
 from search.records import FoldResult, TrialConfig
@@ -144,7 +144,7 @@ class Silent(Ledger):
         return (lambda *args, **named: None) if name in Ledger.__dict__ else super().__getattribute__(name)
 
 
-def ours(storage: PatientStorage, study: Study, home: Home, seconds: float, seen: Seen) -> None:
+def ours(storage: BaseStorage, study: Study, home: Home, seconds: float, seen: Seen) -> None:
     """A worker of this software: the owner's loop, its child replaced, MLflow left out, no picture drawn."""
     opened = optuna.load_study(study_name=study.name, storage=storage)
     facts, lock = StudyFacts.of(opened), lock_of(storage, home.study(study.name))
@@ -215,6 +215,14 @@ def drawn(*args: Any) -> Mapping[str, Path]:
     return {path.stem: path for path in (args[2].parent / name for name in PICTURES)}
 
 
+def lay_pictures(home: Home, study: Study) -> None:
+    """Put down what `drawn` names."""
+    folder = home.study(study.name).trial(0).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in PICTURES:
+        (folder / name).write_bytes(b"\x89PNG")
+
+
 def main() -> None:
     """Do what the lines of stdin say, each a JSON object; answer each with one."""
     url, folder, threads = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
@@ -230,9 +238,7 @@ def main() -> None:
             while len(known) < wanted:
                 known.append(open_storage(url, home) if side == "ours" else RDBStorage(url))
             study = read_study(folder / f"{order['study']}.toml")
-            (home.study(study.name).root / "trials").mkdir(parents=True, exist_ok=True)
-            for name in PICTURES:
-                (home.study(study.name).root / "trials" / name).write_bytes(b"\x89PNG")
+            lay_pictures(home, study)
             print("ready", flush=True)
             sys.stdin.readline()
             began = time.process_time()

@@ -15,6 +15,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from functools import wraps
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 
 from tests.contracts.faults import statements
 
+REST = 1.0  # seconds in which other threads let go of MLflow's database, before they are stopped too
 WRITING = os.O_WRONLY | os.O_RDWR
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink")
 CALLS = (
@@ -92,9 +94,14 @@ class _Watch:
             self._seen[label] += 1
             lines = [json.dumps([label, count, how]) + "\n" for how in ways]
             os.write(self._log, "".join(lines).encode())
-            if self._point is not None and self._point[:2] == (label, count) and self._point.how in ways:
-                ways[self._point.how]()
-                os.kill(os.getpid(), self._end)
+            is_here = self._point is not None and self._point[:2] == (label, count)
+            if not is_here or self._point is None or self._point.how not in ways:
+                return
+            ways[self._point.how]()
+            if self._end == signal.SIGKILL:
+                os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(REST)
+        os.kill(os.getpid(), self._end)
 
     def _on_event(self, event: str, args: tuple[Any, ...]) -> None:
         if event != "open" and event not in CHANGES:

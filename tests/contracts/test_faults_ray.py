@@ -186,6 +186,7 @@ def _content(path: Path) -> bytes:
         return b""
 
 
+@pytest.mark.slow
 def test_baselines_on_a_cluster_of_this_machine_alone_run_to_their_end(ward: Ward) -> None:
     victim = ward.victim(4, text=REAL)
     assert Submission(victim).end() == 0, tail(victim.log)

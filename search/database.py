@@ -57,6 +57,8 @@ def backend_of(url: str) -> str:
             "--storage: postgresql://USER@HOST/DATABASE is needed, or sqlite:/// for one slot, "
             f"but got {backend}"
         )
+    if backend == POSTGRESQL and not parsed.database and not parsed.query:
+        raise InputError("--storage: postgresql://USER@HOST/DATABASE is needed, but got no database")
     try:
         parsed.get_dialect().import_dbapi()
     except (ArgumentError, ImportError, ValueError) as error:

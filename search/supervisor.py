@@ -67,6 +67,7 @@ class RunOptions:
         leave_within: Seconds in which a fold that runs at SIGTERM may end, of a worker; None to abandon it.
         grace: Seconds without a sign of life after which other machines count a trial as lost; None for what
             the study has, or the default.
+        notes: What its user is told when trials are about to begin.
         joining: Whether the study must be there already, as whoever created it left it.
     """
 
@@ -78,6 +79,7 @@ class RunOptions:
     leave_within: float | None = None
     grace: float | None = None
     joining: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def run_study(study: Study, home: Home, options: RunOptions, listener: Listener)
     else:
         material, storage, opened = _opened(study, home, options, listener)
         mend_after_a_crash(opened, home, options.storage, options.tracking, listener)
-    for line in notes_on(material):
+    for line in (*options.notes, *notes_on(material)):
         listener.note(line)
     stop = Stop()
     be_patient(storage, Patience(tell=listener.note, stop=stop.event))
@@ -150,7 +152,7 @@ def create_study(study: Study, home: Home, options: RunOptions, listener: Listen
         StudyStoppedError: The storage is gone.
     """
     material, _, opened = _opened(study, home, options, listener)
-    for line in notes_on(material):
+    for line in (*options.notes, *notes_on(material)):
         listener.note(line)
     with _tracking(opened, study, material, home, options) as (tracker, _):
         _deliver(tracker, lambda: DELIVERY_SECONDS)

@@ -41,8 +41,9 @@ def placed(
 ) -> tuple[Placement, ...]:
     """Where a command fits its models, see `search.placement.place`; a note on it goes to stderr."""
     placements = place(workers, gpus, slots_per_gpu, require_gpu)
-    for line in note_on(placements, gpus):
-        sys.stderr.write(line + "\n")
+    if sys.stderr.isatty():  # elsewhere stderr is for problems, one a line
+        for line in note_on(placements, gpus):
+            sys.stderr.write(line + "\n")
     return placements
 
 

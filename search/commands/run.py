@@ -38,19 +38,19 @@ def run(args: argparse.Namespace) -> int:
     overrides = [*args.set, *([] if args.trials is None else [f"search.trials={args.trials}"])]
     study = read_study(Path(args.study), overrides, Path(args.cohort) if args.cohort else None)
     home = Home.at(args.home)
+    placements = place(args.workers, args.gpus, args.slots_per_gpu, args.require_gpu)
     options = RunOptions(
         storage=args.storage,
         tracking=args.tracking_uri,
         timeout=args.timeout,
         grace=args.grace,
         source=Path(args.study).read_text(encoding="utf-8"),
-        placements=place(args.workers, args.gpus, args.slots_per_gpu, args.require_gpu),
+        placements=placements,
+        notes=tuple(note_on(placements, args.gpus)),
     )
     console = Console(stderr=True)
     minimize = DIRECTIONS[study.search.metric] == "minimize"
     with LiveTable(console, minimize) if console.is_terminal else PlainLines(sys.stderr) as listener:
-        for line in note_on(options.placements, args.gpus):
-            listener.note(line)
         outcome = run_study(study, home, options, listener)
     try:
         _conclude(args, study, home, outcome)

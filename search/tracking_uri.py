@@ -33,5 +33,5 @@ def without_password(uri: str) -> str:
     >>> without_password("postgresql://jo:s@cr/t@db/x"), without_password("postgresql://jo@db/x?password=t")
     ('postgresql://jo:***@db/x', 'postgresql://jo@db/x?password=***')
     """
-    uri = re.sub(r"(://[^/:@\s]*):(?:[^/?#\s]*@|\S*@)", r"\1:***@", uri)
+    uri = re.sub(r"(://[^/:@\s]*):\S*@", r"\1:***@", uri)
     return re.sub(r"(?<=[?&]password=)[^&\s]*", "***", uri)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import optuna
@@ -16,12 +17,15 @@ def test_say_is_one_line_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("done\n", "")
 
 
-def test_a_command_that_fits_on_the_cpu_for_want_of_a_gpu_says_so_beside_its_output(
+def test_a_command_that_fits_on_the_cpu_for_want_of_a_gpu_says_so_on_a_terminal_alone(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     (slot,) = placed(1, None, None, False)
     assert slot.gpu is None
+    assert capsys.readouterr() == ("", "")  # a script reads problems there, one a line
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    placed(1, None, None, False)
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert err.startswith("CUDA_VISIBLE_DEVICES='' names no GPU of this machine: one slot runs on the CPU")

@@ -1,7 +1,7 @@
 import pytest
 
 from data_prep.problems import InputError
-from search.tracking_uri import check_uri
+from search.tracking_uri import check_uri, without_password
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,13 @@ def test_a_refusal_never_shows_the_password():
     with pytest.raises(InputError, match=r"jo:\*\*\*@db") as refusal:
         check_uri("oracle://jo:secret@db/mlflow")
     assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "password", ["secret", "s@cret", "s/cret", "s@cr/t", "a/b@c/d@e", "?#s@c/", "p:q@r/s"]
+)
+def test_no_part_of_a_password_is_shown_even_where_it_should_have_been_encoded(password):
+    said = without_password(
+        f"cannot reach postgresql://jo:{password}@db:5432/x (as told) or https://db:5000/y"
+    )
+    assert said == "cannot reach postgresql://jo:***@db:5432/x (as told) or https://db:5000/y"

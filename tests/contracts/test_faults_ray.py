@@ -26,7 +26,7 @@ from search.study_file import read_study
 from search.supervisor import RunOptions, create_study
 from tests.contracts.faults import ray_light
 from tests.contracts.faults.books import lines_of
-from tests.contracts.faults.harness import report, tail, verdict
+from tests.contracts.faults.harness import mend, report, tail, verdict
 from tests.contracts.faults.victims import NAME, REAL, Victim, prepare_process, until
 from tests.contracts.faults.ward import Ward
 from tests.postgresql import PASSWORD, Cluster
@@ -133,6 +133,7 @@ def test_a_worker_killed_in_a_fold_is_started_again_and_its_trial_goes_on_in_tha
     assert len(killer.killed) == 2
     told = capsys.readouterr().out
     assert told.count("was lost: The worker died unexpectedly") == 2
+    mend(None, victim)
     wrong = verdict(victim, [], supervisors=2)
     assert not wrong, report(wrong, [str(event) for event in killer.killed], "this test")
     events = events_of(victim)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,14 +27,20 @@ def finish(process: Process, victim: Victim) -> None:
     assert code == 0, f"an undisturbed run ended with {code}; it said\n{tail(victim.log)}"
 
 
-def mend(warm: Warm, victim: Victim) -> None:
-    """What a user does on the morning after: `radsearch doctor`."""
+def mend(warm: Warm | None, victim: Victim) -> None:
+    """What a user does on the morning after: `radsearch doctor`, in a new process where none is warm."""
     long_ago = time.time() - 7200  # doctor leaves alone what a living process may be writing
     for path in victim.folder.glob("home*/**/.*"):
         os.utime(path, (long_ago, long_ago))
     for home in victim.homes:
-        code = warm.command(victim, *victim.examined(home))
+        code = warm.command(victim, *victim.examined(home)) if warm else _doctor(victim, home)
         assert code == 0, f"doctor ended with {code}; it said\n{tail(victim.log)}"
+
+
+def _doctor(victim: Victim, home: Path) -> int:
+    with victim.log.open("ab") as log:
+        command = [sys.executable, "-m", "search.cli", *victim.examined(home)]
+        return subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, timeout=LONGEST).returncode
 
 
 def verdict(

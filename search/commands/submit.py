@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data_prep.cohort import read_cohort
 from data_prep.problems import Problems
+from search.commands.run import trials_link, where_to_look
 from search.errors import NothingStartedError
 from search.home import Home
 from search.launchers.opening import (
@@ -57,10 +58,20 @@ def run(args: argparse.Namespace) -> int:
     give_up = create_study(study, home, options, PlainLines(sys.stderr))
     write_environment(request)
     try:
-        return launcher.launch(request)
+        code = launcher.launch(request)
     except NothingStartedError:
         give_up()
         raise
+    if args.launcher != "slurm":  # whose workers have only been handed over
+        _say_where(args, study, home)
+    return code
+
+
+def _say_where(args: argparse.Namespace, study: Study, home: Home) -> None:
+    say(f"Look further: radsearch show {study.name}{where_to_look(args)}")
+    link = trials_link(args.tracking_uri, study, home)
+    if link:
+        say(f"              {link}")
 
 
 def _check_flags(args: argparse.Namespace, several: bool, problems: Problems) -> None:

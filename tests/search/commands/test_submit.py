@@ -155,7 +155,7 @@ def test_addresses_of_this_machine_are_pointed_out(folder: Path, capsys: pytest.
 
 
 def test_the_study_is_open_and_frozen_before_workers_are_asked_for(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     requests: list[LaunchRequest] = []
 
@@ -170,6 +170,7 @@ def test_the_study_is_open_and_frozen_before_workers_are_asked_for(
 
     monkeypatch.setattr(local, "launch", launch)
     assert submit("--launcher", "local", "--workers", "3", "--trials", "7", "--grace", "60") == 0
+    assert capsys.readouterr().out == "Look further: radsearch show toy --home home\n"
     (request,) = requests
     assert (request.study, request.trials, request.at_once, request.gpus) == ("toy", 7, 3, 0)
     assert request.env_file.stat().st_mode & 0o777 == 0o600

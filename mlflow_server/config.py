@@ -28,6 +28,9 @@ SETTINGS = {
 # vain, and after 30 s their senders are told that the request is wrong (400), so that none sends it again.
 POOL = {"MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "40", "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "80"}
 
+# MLflow's own import; whoever starts the server cannot mend it.
+QUIET = {"PYTHONWARNINGS": "ignore:starlette.middleware.wsgi:UserWarning"}
+
 # What a user has set for MLflow could open the server wider than this record says, or move it elsewhere. Only
 # how its stores are reached is theirs.
 _DROPPED = ("MLFLOW_", "_MLFLOW_", "UVICORN_", "FORWARDED_ALLOW_IPS", "PYTHONPATH", "NOTIFY_SOCKET")
@@ -131,4 +134,4 @@ class ServerConfig:
         if given is not None:
             own |= {PASSWORD: given.password, SECRET_KEY: given.secret_key}
             own |= {"MLFLOW_AUTH_CONFIG_PATH": str((self.accounts or Path()).absolute() / AUTH_FILE)}
-        return POOL | kept | SETTINGS | own
+        return QUIET | POOL | kept | SETTINGS | own

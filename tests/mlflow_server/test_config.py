@@ -127,6 +127,7 @@ def test_the_environment_is_inherited_without_what_would_open_or_move_the_server
         "RADSEARCH_UI_HOSTS",
         "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE",
         "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW",
+        "PYTHONWARNINGS",
     }
     assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
 

@@ -68,18 +68,18 @@ class Claims:
             StudyStoppedError: The study goes on by other code.
         """
         taken: list[tuple[optuna.Trial, int]] = []
-        with self.lock:
-            claimed = locked(self._study_lock, lambda: self._resumed(taken) or self._claim(study, taken))
-        if claimed is None:
-            return None
-        trial, place = claimed
         try:
+            with self.lock:
+                claimed = locked(self._study_lock, lambda: self._resumed(taken) or self._claim(study, taken))
+            if claimed is None:
+                return None
+            trial, place = claimed
             trial.set_user_attr("place", place)
         except StorageAwayError:
-            self.release(trial)
+            self._release_all(taken)
             raise
         except UpdateFinishedTrialError:  # this process stood still for so long that it was taken for dead
-            self.release(trial)
+            self._release_all(taken)
             return self(study)
         return trial
 
@@ -87,13 +87,12 @@ class Claims:
         """What was taken before the database went away, unless somebody found it without an owner since."""
         if not taken:
             return None
-        trial, place = taken.pop()
         try:
-            self._sign(trial)
+            self._sign(taken[0][0])
         except UpdateFinishedTrialError:
-            self.release(trial)
+            self._release_all(taken)
             return None
-        return trial, place
+        return taken[0]
 
     def _claim(
         self, study: SlotStudy, taken: list[tuple[optuna.Trial, int]]
@@ -124,6 +123,10 @@ class Claims:
         if self._pulse is not None:
             self._pulse.add(trial._trial_id)
         trial.set_user_attr("owner", str(Owner.of()))
+
+    def _release_all(self, taken: list[tuple[optuna.Trial, int]]) -> None:
+        while taken:
+            self.release(taken.pop()[0])
 
     def release(self, trial: optuna.Trial) -> None:
         """Give no more signs of life for a trial that was handed out."""

@@ -13,6 +13,7 @@ from search.booking import requeue
 from search.claims import ASKED, Claims, trial_seed
 from search.code_identity import CODE, code_identity
 from search.errors import StudyStoppedError
+from search.heartbeat import Pulse
 from search.hindsight import SlotStudy
 from search.home import Home
 from search.patient import PatientStorage
@@ -76,6 +77,36 @@ def test_a_lost_trial_does_not_count_and_its_copy_does(empty_study: optuna.Study
     assert copy is not None
     assert claims(seen_by_a_slot(empty_study)) is None
     assert [trial.state for trial in empty_study.get_trials()] == [TrialState.FAIL, TrialState.RUNNING]
+
+
+class TakenForDead(Pulse):
+    """Of a process that stands still where it has taken its first trial: somebody fails that meanwhile."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self.study, self.alive, self.lost = study, set[int](), list[int]()
+
+    def add(self, trial_id: int) -> None:
+        self.alive.add(trial_id)
+        if not self.lost:
+            self.lost.append(trial_id)
+            self.study._storage.set_trial_state_values(trial_id, TrialState.FAIL)
+
+    def remove(self, trial_id: int) -> None:
+        self.alive.remove(trial_id)
+
+
+def test_whoever_was_taken_for_dead_before_a_trial_was_signed_is_handed_another(
+    empty_study: optuna.Study, tmp_path: Path
+) -> None:
+    pulse = TakenForDead(empty_study)
+    claims = Claims(SearchSection(trials=2), 1, tmp_path / "lock", pulse=pulse)
+    trial = claims(seen_by_a_slot(empty_study))
+    assert trial is not None
+    assert pulse.alive == {trial._trial_id}
+    assert pulse.lost != [trial._trial_id]
+    states = [t.state for t in empty_study.get_trials()]
+    assert states == [TrialState.FAIL, TrialState.RUNNING]
+    assert "owner" in empty_study.get_trials()[1].user_attrs
 
 
 def test_seeds_differ_by_study_and_by_place() -> None:

@@ -115,6 +115,19 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, OperationalError | InterfaceError | PoolTimeoutError | UnansweredError)
 
 
+def raise_interruption(error: BaseException) -> None:
+    """Raise Ctrl-C, SIGTERM or the like where they, and not the database, are what an error comes from.
+
+    They come in the middle of a call. What SQLAlchemy then does to a connection that waits for its answer may
+    fail, and that failure takes their place.
+    """
+    behind: BaseException | None = error
+    while behind is not None:
+        if not isinstance(behind, Exception | GeneratorExit):
+            raise behind
+        behind = behind.__cause__ or behind.__context__
+
+
 def reason_of(error: BaseException) -> str:
     """The database's own words for an error, in one line and without a password."""
     cause = error.__cause__

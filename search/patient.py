@@ -18,7 +18,7 @@ from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
-from search.database import CONNECT_SECONDS, POSTGRESQL, backend_of, is_outage, reason_of
+from search.database import CONNECT_SECONDS, POSTGRESQL, backend_of, is_outage, raise_interruption, reason_of
 from search.errors import StudyStoppedError
 from search.row_storage import RowStorage
 from search.silence import limit_silence
@@ -128,6 +128,7 @@ class PatientStorage(BaseStorage):
             try:
                 result = call()
             except Exception as error:
+                raise_interruption(error)
                 away = isinstance(error, StorageAwayError)
                 if not away and not is_outage(error):
                     raise

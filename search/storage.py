@@ -23,6 +23,7 @@ from search.database import (
     engine_options,
     first_line,
     making_tables,
+    raise_interruption,
     reason_of,
     stopped_by,
 )
@@ -102,6 +103,7 @@ def _connect(url: str, make_tables: bool = True) -> BaseStorage:
         with making_tables(url) if make_tables else nullcontext():
             storage = RowStorage(url, engine_kwargs=options, skip_table_creation=not make_tables)
     except Exception as error:  # SQLAlchemy and each database driver have roots of their own
+        raise_interruption(error)
         raise stopped_by(error, f"--storage: cannot be opened: {first_line(error)}") from error
     # Whoever only looks, or has not begun, is told at once that the database is away.
     return storage if backend_of(url) == SQLITE else PatientStorage(storage, Patience(0.0))
@@ -119,6 +121,7 @@ def _has_tables(url: str) -> bool:
         finally:
             engine.dispose()
     except Exception as error:
+        raise_interruption(error)
         raise stopped_by(error, f"--storage: cannot be opened: {first_line(error)}") from error
 
 
@@ -132,6 +135,7 @@ def storage_told() -> Iterator[None]:
     try:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:
+        raise_interruption(error)
         raise stopped_by(error, f"--storage: {reason_of(error)}. What is finished is kept") from error
 
 

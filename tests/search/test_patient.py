@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from search.errors import StudyStoppedError
 from search.home import Home
 from search.patient import Patience, PatientStorage, StorageAwayError, be_patient, hastily
-from search.storage import open_storage
+from search.storage import open_storage, storage_told
 from tests.postgresql import PASSWORD, Cluster
 
 GONE = "server closed the connection unexpectedly"
@@ -137,6 +137,35 @@ def test_in_haste_this_thread_is_told_at_once_and_the_others_wait(storage: Patie
             storage.patiently(failing(1))
     assert answers == ["answer"]
     assert storage.patiently(failing(3)) == "answer"
+
+
+class Asked(BaseException):
+    """What a signal raises, wherever the process is at that moment."""
+
+
+def test_a_signal_in_the_middle_of_a_call_is_what_is_told(
+    database: str, quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old connection is first asked for a sign of life, and then cannot be set back without an answer."""
+    study = optuna.create_study(storage=open_storage(database, Home.at(tmp_path)))
+    assert study.get_trials() == []
+    wait, asked = psycopg.Connection.wait, list[str]()
+
+    def interrupted(self: Any, call: Any, *args: Any, **kwargs: Any) -> Any:
+        if asked:
+            return wait(self, call, *args, **kwargs)
+        try:
+            next(call)
+        except StopIteration as end:  # nothing to wait for
+            return end.value
+        asked.append(self.info.transaction_status.name)
+        raise Asked
+
+    monkeypatch.setattr(psycopg.Connection, "wait", interrupted)
+    with pytest.raises(Asked), storage_told():
+        study.get_trials()
+    assert asked == ["ACTIVE"]  # the answer had not come
+    assert study.get_trials() == []
 
 
 def test_a_storage_without_a_database_is_never_away() -> None:

@@ -30,6 +30,17 @@ def test_looks_are_appended_and_read_in_order(folder: StudyFolder) -> None:
     assert (first.command, first.trials, first.protocol) == ("report", 6, protocol_hash(folder))
 
 
+def test_half_a_line_of_whoever_was_killed_is_no_look_and_in_nobodys_way(folder: StudyFolder) -> None:
+    path, looks = folder.root / FILE, [look(folder, "report", 6), look(folder, "test", 7)]
+    whole = path.read_bytes()
+    ends = [end + 1 for end, byte in enumerate(whole) if byte == ord("\n")]
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        kept = looks[: max(0, sum(end <= size for end in ends) - 1)]
+        assert list(read_looks(folder)) == kept
+        assert [*kept, look(folder, "run", 8)] == list(read_looks(folder))
+
+
 def test_looks_at_the_same_time_are_all_counted(folder: StudyFolder) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: look(folder, "report", n), range(40)))

@@ -100,3 +100,15 @@ def write_at_end(descriptor: int, content: bytes, end: int) -> None:
         with suppress(OSError):
             os.ftruncate(descriptor, end)
         raise
+
+
+def whole_lines(path: Path) -> bytes:
+    """What a file that grows line by line holds, without half a line at its end.
+
+    Whoever was killed, or lost power, may have left that; nobody was ever shown it.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    content = path.read_bytes()
+    return content[: content.rfind(b"\n") + 1]

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 import optuna
 
-from data_prep.files import make_folders, naming, write_at_end
+from data_prep.files import make_folders, naming, whole_lines, write_at_end
 from data_prep.problems import InputError
 from search.booking import counts
 from search.home import Home, StudyFolder
@@ -61,7 +61,7 @@ def look(folder: StudyFolder, command: str, trials: int) -> Look:
     with naming(path), exclusive(folder.root / LOCK):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            end = len(_whole_lines(os.pread(descriptor, os.fstat(descriptor).st_size, 0)))
+            end = len(whole_lines(path))
             header = "" if end else "\t".join(COLUMNS) + "\n"
             write_at_end(descriptor, (header + line).encode(), end)
         finally:
@@ -82,18 +82,13 @@ def read_looks(folder: StudyFolder) -> tuple[Look, ...]:
         InputError: The table is not one that `look` wrote.
     """
     path = folder.root / FILE
-    text = _whole_lines(path.read_bytes()).decode(errors="replace") if path.exists() else ""
+    text = whole_lines(path).decode(errors="replace") if path.exists() else ""
     if not text:  # whoever made the file was stopped before its first line was whole
         return ()
     header, *rows = [line.split("\t") for line in text.splitlines()]
     if tuple(header) != COLUMNS or any(len(row) != len(COLUMNS) or not row[2].isdigit() for row in rows):
         raise InputError(f"{path}: columns {', '.join(COLUMNS)} are needed, as `radsearch` writes them")
     return tuple(Look(time, command, int(trials), protocol) for time, command, trials, protocol in rows)
-
-
-def _whole_lines(content: bytes) -> bytes:
-    """Content without the half line that whoever was killed, or lost power, may have left at its end."""
-    return content[: content.rfind(b"\n") + 1]
 
 
 def protocol_hash(folder: StudyFolder) -> str:

@@ -9,9 +9,8 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
-from data_prep.files import make_folders, naming, write_at_end
+from data_prep.files import make_folders, naming, whole_lines, write_at_end
 from data_prep.problems import InputError
 from search.home import StudyFolder
 from search.study_lock import exclusive
@@ -82,7 +81,7 @@ def add_test(folder: StudyFolder, test: Past) -> tuple[Past, ...]:
         before = read_tests(folder)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            end = len(_whole_lines(path))
+            end = len(whole_lines(path))
             write_at_end(descriptor, (json.dumps(asdict(test), allow_nan=False) + "\n").encode(), end)
         finally:
             os.close(descriptor)
@@ -98,14 +97,8 @@ def read_tests(folder: StudyFolder) -> tuple[Past, ...]:
         InputError: The file is not one that `add_test` wrote.
     """
     path = folder.root / FILE
-    lines = _whole_lines(path).splitlines() if path.exists() else []
+    lines = whole_lines(path).splitlines() if path.exists() else []
     try:
         return tuple(Past.of(json.loads(line)) for line in lines)
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: the permutation tests of the study cannot be read: {error}") from error
-
-
-def _whole_lines(path: Path) -> bytes:
-    """What was written wholly: a line that lost its end with the machine's power was never shown."""
-    content = path.read_bytes()
-    return content[: content.rfind(b"\n") + 1]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data_prep import files
-from data_prep.files import make_folders, naming, sync_folder, whole_file, write_at_end
+from data_prep.files import make_folders, naming, sync_folder, whole_file, whole_lines, write_at_end
 
 SetLimit = Callable[[int | None], None]
 
@@ -177,3 +177,11 @@ def test_arrays_are_written_whole_too(tmp_path: Path) -> None:
     with whole_file(path) as new:
         np.savez(new, a=np.arange(3))
     assert np.load(path)["a"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "whole"), [(b"", b""), (b"on", b""), (b"one\n", b"one\n"), (b"one\r\ntw", b"one\r\n")]
+)
+def test_half_a_line_at_the_end_is_none(tmp_path: Path, content: bytes, whole: bytes) -> None:
+    (tmp_path / "log").write_bytes(content)
+    assert whole_lines(tmp_path / "log") == whole

@@ -1,7 +1,7 @@
 """How far a study carries: 10,000 trials, and 200 workers on one PostgreSQL.
 
     python -m benchmarks.scale                  the ends of each scale: about ten minutes
-    python -m benchmarks.scale --long           all of it: about an hour
+    python -m benchmarks.scale --long           all of it; the loads of workers alone take half an hour
     python -m benchmarks.scale --only workers   one part: owner, workers or queue
 
 `owner`: what a trial costs the study manager in a study that has many already (`scale_owner`).

@@ -152,7 +152,7 @@ def create_study(study: Study, home: Home, options: RunOptions, listener: Listen
         StudyStoppedError: The storage is gone.
     """
     material, _, opened = _opened(study, home, options, listener)
-    for line in (*options.notes, *notes_on(material)):
+    for line in notes_on(material):
         listener.note(line)
     with _tracking(opened, study, material, home, options) as (tracker, _):
         _deliver(tracker, lambda: DELIVERY_SECONDS)

@@ -39,7 +39,7 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
 def placed(
     workers: int | None, gpus: str | None, slots_per_gpu: int | None, require_gpu: bool
 ) -> tuple[Placement, ...]:
-    """Where a command fits its models, see `search.placement.place`; a note on it goes to stderr."""
+    """Where a command fits its models, see `search.placement.place`; a terminal is told of it."""
     placements = place(workers, gpus, slots_per_gpu, require_gpu)
     if sys.stderr.isatty():  # elsewhere stderr is for problems, one a line
         for line in note_on(placements, gpus):
